@@ -1,0 +1,60 @@
+//===- Lm.h - the model dialect ---------------------------------*- C++ -*-===//
+#ifndef LLAMA4_DIALECTS_LM_LM_H
+#define LLAMA4_DIALECTS_LM_LM_H
+
+#include "dialects/target/Target.h"
+
+#include "mlir/Dialect/Arith/IR/Arith.h"
+#include "mlir/Dialect/Func/IR/FuncOps.h"
+#include "mlir/Dialect/Math/IR/Math.h"
+#include "mlir/IR/BuiltinTypes.h"
+#include "mlir/IR/Dialect.h"
+#include "mlir/IR/OpImplementation.h"
+#include "mlir/IR/SymbolTable.h"
+#include "mlir/Interfaces/InferTypeOpInterface.h"
+#include "mlir/Interfaces/SideEffectInterfaces.h"
+
+#include "dialects/lm/LmDialect.h.inc"
+#include "dialects/lm/LmEnums.h.inc"
+
+#define GET_TYPEDEF_CLASSES
+#include "dialects/lm/LmTypes.h.inc"
+
+#define GET_ATTRDEF_CLASSES
+#include "dialects/lm/LmAttrs.h.inc"
+
+namespace llama4::lm {
+
+/// Paged keys and values, as a side-effect resource.
+struct KvResource : mlir::SideEffects::Resource::Base<KvResource> {
+  llvm::StringRef getName() final { return "KvResource"; }
+};
+
+inline constexpr llvm::StringLiteral entryAttrName = "lm.entry";
+inline constexpr llvm::StringLiteral modelAttrName = "lm.model";
+inline constexpr llvm::StringLiteral optionsAttrName = "lm.options";
+inline constexpr llvm::StringLiteral argNameAttrName = "lm.name";
+inline constexpr llvm::StringLiteral argRoleAttrName = "lm.role";
+inline constexpr llvm::StringLiteral argRopeAttrName = "lm.rope";
+
+/// The entry attribute of a function, or null when the function is no entry.
+EntryAttr getEntry(mlir::func::FuncOp func);
+
+/// Columns of a tensor: its innermost extent; 1 for a vector over the symbol.
+int64_t getColumns(mlir::RankedTensorType type);
+
+/// True when `region` only yields its block arguments in order.
+bool isIdentityEpilogue(mlir::Region &region);
+
+/// Appends a block with `arguments` f32 arguments that yields them to `region`.
+void buildIdentityEpilogue(mlir::OpBuilder &builder, mlir::Location loc, mlir::Region &region,
+                           unsigned arguments);
+
+} // namespace llama4::lm
+
+#include "dialects/lm/LmInterfaces.h.inc"
+
+#define GET_OP_CLASSES
+#include "dialects/lm/LmOps.h.inc"
+
+#endif // LLAMA4_DIALECTS_LM_LM_H

@@ -1,0 +1,338 @@
+//===- LmOps.cpp - parameters, look-up and contractions -------------------===//
+
+#include "dialects/lm/Lm.h"
+
+#include "mlir/IR/Builders.h"
+
+using namespace mlir;
+using namespace llama4;
+using namespace llama4::lm;
+
+#include "dialects/lm/LmInterfaces.cpp.inc"
+
+#define GET_OP_CLASSES
+#include "dialects/lm/LmOps.cpp.inc"
+
+/// f32, bf16 or a block format: what a weight or a stored row may consist of.
+static bool isStorable(Type type) { return type.isF32() || type.isBF16() || isa<BlockType>(type); }
+
+static BlockFormat getFormat(Type type, BlockFormat otherwise) {
+  auto block = dyn_cast<BlockType>(type);
+  return block ? block.getFormat() : otherwise;
+}
+
+/// Checks that a result of row work or of an epilogue is a tensor of `width` columns that can be
+/// stored: [symbol, width] of f32, bf16 or q8_32.
+static LogicalResult verifyStored(Operation *op, Value result, int64_t width) {
+  auto type = dyn_cast<RankedTensorType>(result.getType());
+  if (!type || type.getRank() != 2 || !type.isDynamicDim(0) || type.getDimSize(1) != width)
+    return op->emitOpError("result is ")
+           << result.getType() << ", expected tensor<?x" << width << "x...>";
+  Type element = type.getElementType();
+  if (!element.isF32() && !element.isBF16() &&
+      getFormat(element, BlockFormat::Q8_0) != BlockFormat::Q8_32)
+    return op->emitOpError("result elements are ")
+           << element << ", expected f32, bf16 or !lm.block<q8_32>";
+  return success();
+}
+
+/// Checks an epilogue region: f32 arguments, a yield with one scalar per result.
+static LogicalResult verifyEpilogue(Operation *op, Region &region, unsigned arguments,
+                                    ValueRange results, int64_t width) {
+  Block &block = region.front();
+  if (block.getNumArguments() != arguments ||
+      !llvm::all_of(block.getArgumentTypes(), [](Type type) { return type.isF32(); }))
+    return op->emitOpError("epilogue has ")
+           << block.getNumArguments() << " arguments, expected " << arguments
+           << " of type f32, one per segment of its group";
+  auto yield = dyn_cast<YieldOp>(block.getTerminator());
+  if (!yield || yield.getValues().size() != results.size())
+    return op->emitOpError("epilogue must end in lm.yield with one scalar per result of its group");
+  for (Value result : results)
+    if (failed(verifyStored(op, result, width)))
+      return failure();
+  return success();
+}
+
+//===----------------------------------------------------------------------===//
+// Parameters
+//===----------------------------------------------------------------------===//
+
+LogicalResult ParamOp::verify() {
+  RankedTensorType type = getTensorType();
+  if (!type.hasStaticShape() || type.getRank() < 1 || type.getRank() > 2)
+    return emitOpError("type is ") << type << ", expected a static tensor of rank 1 or 2";
+  if (!isStorable(type.getElementType()) ||
+      getFormat(type.getElementType(), BlockFormat::Q8_0) == BlockFormat::Q8_32)
+    return emitOpError("elements are ")
+           << type.getElementType() << ", expected f32, bf16, !lm.block<q8_0> or !lm.block<q4_1>";
+  if (isa<BlockType>(type.getElementType()) && (type.getRank() != 2 || type.getDimSize(1) % 32))
+    return emitOpError("type is ") << type << ", expected rows of a multiple of 32 columns";
+  return success();
+}
+
+LogicalResult RopeTableOp::verify() {
+  if (getInvFreq().empty())
+    return emitOpError("has no inverse frequencies, expected one per pair of a head");
+  return success();
+}
+
+LogicalResult LoadParamOp::verifySymbolUses(SymbolTableCollection &symbols) {
+  auto param = symbols.lookupNearestSymbolFrom<ParamOp>(*this, getParamAttr());
+  if (!param)
+    return emitOpError("found no parameter ") << getParamAttr() << " in the module";
+  if (param.getType() != getType())
+    return emitOpError("type is ") << getType() << ", but the parameter is " << param.getType();
+  return success();
+}
+
+LogicalResult KvLayerOp::verify() {
+  KvType kv = getKv().getType();
+  if (getLayer() >= static_cast<uint64_t>(kv.getLayers()))
+    return emitOpError("layer is ") << getLayer() << ", expected less than " << kv.getLayers();
+  auto expected = KvLayerType::get(getContext(), kv.getKind(), kv.getHeads(), kv.getDim(),
+                                   kv.getElementType());
+  if (getType() != expected)
+    return emitOpError("type is ") << getType() << ", expected " << expected;
+  return success();
+}
+
+//===----------------------------------------------------------------------===//
+// Embed
+//===----------------------------------------------------------------------===//
+
+LogicalResult EmbedOp::verify() {
+  auto table = cast<RankedTensorType>(getTable().getType());
+  auto ids = cast<RankedTensorType>(getIds().getType());
+  if (table.getRank() != 2 || !table.hasStaticShape() || ids.getRank() != 1)
+    return emitOpError("expected ids of rank 1 and a static table of rank 2, found ")
+           << ids << " and " << table;
+  return verifyStored(*this, getResult(), table.getDimSize(1));
+}
+
+//===----------------------------------------------------------------------===//
+// Linear
+//===----------------------------------------------------------------------===//
+
+void LinearOp::build(OpBuilder &builder, OperationState &state, Value input, ValueRange weights) {
+  state.addOperands(input);
+  state.addOperands(weights);
+  SmallVector<int64_t> groups(weights.size(), 1);
+  state.addAttribute(getGroupsAttrName(state.name), builder.getDenseI64ArrayAttr(groups));
+  for (Value weight : weights) {
+    int64_t rows = cast<RankedTensorType>(weight.getType()).getDimSize(0);
+    state.addTypes(RankedTensorType::get({ShapedType::kDynamic, rows}, builder.getF32Type()));
+    buildIdentityEpilogue(builder, state.location, *state.addRegion(), 1);
+  }
+}
+
+unsigned LinearOp::getFirstSegment(unsigned group) {
+  unsigned first = 0;
+  for (unsigned i = 0; i < group; ++i)
+    first += getGroups()[i];
+  return first;
+}
+
+unsigned LinearOp::getNumResults(unsigned group) {
+  return cast<YieldOp>(getEpilogues()[group].front().getTerminator()).getValues().size();
+}
+
+unsigned LinearOp::getFirstResult(unsigned group) {
+  unsigned first = 0;
+  for (unsigned i = 0; i < group; ++i)
+    first += getNumResults(i);
+  return first;
+}
+
+int64_t LinearOp::getGroupWidth(unsigned group) {
+  return cast<RankedTensorType>(getWeights()[getFirstSegment(group)].getType()).getDimSize(0);
+}
+
+bool LinearOp::isIdentity(unsigned group) { return isIdentityEpilogue(getEpilogues()[group]); }
+
+LogicalResult LinearOp::verify() {
+  auto input = cast<RankedTensorType>(getInput().getType());
+  if (input.getRank() != 2 || !input.isDynamicDim(0) || input.isDynamicDim(1))
+    return emitOpError("input is ") << input << ", expected tensor<?xK>";
+  for (Value value : getWeights()) {
+    auto weight = cast<RankedTensorType>(value.getType());
+    if (weight.getRank() != 2 || !weight.hasStaticShape() ||
+        weight.getDimSize(1) != input.getDimSize(1))
+      return emitOpError("weight is ")
+             << weight << ", expected tensor<Nx" << input.getDimSize(1) << "> to match the input";
+  }
+  int64_t segments = 0;
+  for (int64_t size : getGroups()) {
+    if (size < 1)
+      return emitOpError("groups must have at least one segment each");
+    segments += size;
+  }
+  if (segments != static_cast<int64_t>(getWeights().size()) || segments == 0 ||
+      getGroups().size() != getEpilogues().size())
+    return emitOpError("groups hold ") << segments << " segments and " << getEpilogues().size()
+                                       << " epilogues, expected " << getWeights().size()
+                                       << " segments and one epilogue per group";
+  for (Region &region : getEpilogues())
+    if (region.empty() || region.front().empty() || !isa<YieldOp>(region.front().back()))
+      return emitOpError("every epilogue must end in lm.yield");
+  for (unsigned group = 0; group < getGroups().size(); ++group) {
+    int64_t width = getGroupWidth(group);
+    for (int64_t i = 1; i < getGroups()[group]; ++i)
+      if (cast<RankedTensorType>(getWeights()[getFirstSegment(group) + i].getType())
+              .getDimSize(0) != width)
+        return emitOpError("segments of group ") << group << " differ in width";
+    if (getFirstResult(group) + getNumResults(group) > getOutputs().size())
+      return emitOpError("the epilogues yield more values than there are results");
+    if (failed(verifyEpilogue(
+            *this, getEpilogues()[group], getGroups()[group],
+            getOutputs().slice(getFirstResult(group), getNumResults(group)), width)))
+      return failure();
+  }
+  unsigned groups = getGroups().size();
+  if (getFirstResult(groups) != getOutputs().size())
+    return emitOpError("has ") << getOutputs().size() << " results, but the epilogues yield "
+                               << getFirstResult(groups);
+  return success();
+}
+
+/// Parses `epilogue {...}, {...}`, or builds identities where there is none.
+static ParseResult parseEpilogues(OpAsmParser &parser, OperationState &result,
+                                  ArrayRef<int64_t> groups) {
+  if (failed(parser.parseOptionalKeyword("epilogue"))) {
+    OpBuilder builder(parser.getContext());
+    for (int64_t size : groups)
+      buildIdentityEpilogue(builder, result.location, *result.addRegion(), size);
+    return success();
+  }
+  return parser.parseCommaSeparatedList([&] { return parser.parseRegion(*result.addRegion()); });
+}
+
+static void printEpilogues(OpAsmPrinter &printer, MutableArrayRef<Region> regions) {
+  if (llvm::all_of(regions, isIdentityEpilogue))
+    return;
+  printer << " epilogue ";
+  llvm::interleaveComma(regions, printer, [&](Region &region) { printer.printRegion(region); });
+}
+
+ParseResult LinearOp::parse(OpAsmParser &parser, OperationState &result) {
+  SmallVector<OpAsmParser::UnresolvedOperand> operands;
+  SmallVector<Type> types, results;
+  SmallVector<int64_t> groups;
+  SMLoc loc = parser.getCurrentLocation();
+  if (parser.parseOperandList(operands))
+    return failure();
+  if (succeeded(parser.parseOptionalKeyword("groups"))) {
+    if (parser.parseCommaSeparatedList(OpAsmParser::Delimiter::Square, [&] {
+          return parser.parseInteger(groups.emplace_back());
+        }))
+      return failure();
+  } else if (!operands.empty()) {
+    groups.assign(operands.size() - 1, 1);
+  }
+  target::CoreAttr core;
+  if (succeeded(parser.parseOptionalKeyword("core"))) {
+    if (parser.parseCustomAttributeWithFallback(core, Type{}, "core", result.attributes))
+      return failure();
+  }
+  if (parser.parseOptionalAttrDict(result.attributes) || parser.parseColonTypeList(types))
+    return failure();
+  if (parser.parseOptionalArrow().succeeded() && parser.parseTypeList(results))
+    return failure();
+  result.addTypes(results);
+  result.addAttribute(getGroupsAttrName(result.name),
+                      parser.getBuilder().getDenseI64ArrayAttr(groups));
+  if (parser.resolveOperands(operands, types, loc, result.operands))
+    return failure();
+  return parseEpilogues(parser, result, groups);
+}
+
+void LinearOp::print(OpAsmPrinter &printer) {
+  printer << ' ' << getOperands();
+  if (!llvm::all_of(getGroups(), [](int64_t size) { return size == 1; })) {
+    printer << " groups [";
+    llvm::interleaveComma(getGroups(), printer);
+    printer << ']';
+  }
+  if (target::CoreAttr core = getCoreAttr()) {
+    printer << " core ";
+    printer.printStrippedAttrOrType(core);
+  }
+  printer.printOptionalAttrDict((*this)->getAttrs(), {getGroupsAttrName(), getCoreAttrName()});
+  printer << " : " << getOperandTypes();
+  if (getNumOperands() && !getOutputs().empty())
+    printer << " -> " << getOutputs().getTypes();
+  printEpilogues(printer, getEpilogues());
+}
+
+//===----------------------------------------------------------------------===//
+// Attention
+//===----------------------------------------------------------------------===//
+
+void AttentionOp::build(OpBuilder &builder, OperationState &state, Value query, Value kv,
+                        Value batch, float scale) {
+  state.addOperands({query, kv, batch});
+  state.addAttribute(getScaleAttrName(state.name), builder.getF32FloatAttr(scale));
+  state.addAttribute(getMaskAttrName(state.name),
+                     MaskKindAttr::get(builder.getContext(), MaskKind::Causal));
+  state.addTypes(query.getType());
+  buildIdentityEpilogue(builder, state.location, *state.addRegion(), 1);
+}
+
+bool AttentionOp::isIdentity() { return isIdentityEpilogue(getEpilogue()); }
+
+LogicalResult AttentionOp::verify() {
+  auto query = cast<RankedTensorType>(getQuery().getType());
+  KvLayerType kv = getKv().getType();
+  int64_t columns = query.getRank() == 2 ? query.getDimSize(1) : 0;
+  int64_t kvColumns = kv.getHeads() * kv.getDim();
+  if (columns <= 0 || columns % kvColumns != 0)
+    return emitOpError("query is ") << query << ", expected a multiple of the " << kvColumns
+                                    << " columns of the KV heads (" << kv << ")";
+  return verifyEpilogue(*this, getEpilogue(), 1, getOutputs(), columns);
+}
+
+ParseResult AttentionOp::parse(OpAsmParser &parser, OperationState &result) {
+  OpAsmParser::UnresolvedOperand query, kv, batch;
+  Type queryType, kvType;
+  SmallVector<Type> results;
+  target::CoreAttr core;
+  Builder &builder = parser.getBuilder();
+  MaskKindAttr mask;
+  FloatAttr scale;
+  if (parser.parseOperand(query) || parser.parseComma() || parser.parseOperand(kv) ||
+      parser.parseComma() || parser.parseOperand(batch) || parser.parseKeyword("mask") ||
+      parser.parseCustomAttributeWithFallback(mask, Type{}, "mask", result.attributes) ||
+      parser.parseKeyword("scale") ||
+      parser.parseAttribute(scale, builder.getF32Type(), "scale", result.attributes))
+    return failure();
+  if (succeeded(parser.parseOptionalKeyword("core")) &&
+      parser.parseCustomAttributeWithFallback(core, Type{}, "core", result.attributes))
+    return failure();
+  if (parser.parseOptionalAttrDict(result.attributes) || parser.parseColonType(queryType) ||
+      parser.parseComma() || parser.parseType(kvType) || parser.parseArrowTypeList(results))
+    return failure();
+  result.addTypes(results);
+  Type batchType = BatchType::get(builder.getContext());
+  if (parser.resolveOperand(query, queryType, result.operands) ||
+      parser.resolveOperand(kv, kvType, result.operands) ||
+      parser.resolveOperand(batch, batchType, result.operands))
+    return failure();
+  int64_t group = 1;
+  return parseEpilogues(parser, result, group);
+}
+
+void AttentionOp::print(OpAsmPrinter &printer) {
+  printer << ' ' << getOperands() << " mask ";
+  printer.printStrippedAttrOrType(getMaskAttr());
+  printer << " scale ";
+  printer.printAttributeWithoutType(getScaleAttr());
+  if (target::CoreAttr core = getCoreAttr()) {
+    printer << " core ";
+    printer.printStrippedAttrOrType(core);
+  }
+  printer.printOptionalAttrDict((*this)->getAttrs(),
+                                {getMaskAttrName(), getScaleAttrName(), getCoreAttrName()});
+  printer << " : " << getQuery().getType() << ", " << getKv().getType();
+  printer.printArrowTypeList(getOutputs().getTypes());
+  printEpilogues(printer, getEpilogue());
+}

@@ -1,0 +1,227 @@
+//===- LmRowOps.cpp - row work: verifiers and scalar bodies ---------------===//
+//
+// buildRowBody is the one definition of what a row op computes; lm-form-rows uses it, so the fused
+// form, the compiled code and the documentation cannot drift apart. The interpreter has a second,
+// independent definition on purpose.
+//
+//===----------------------------------------------------------------------===//
+
+#include "dialects/lm/Lm.h"
+
+#include "mlir/IR/AffineMap.h"
+#include "mlir/IR/Builders.h"
+
+using namespace mlir;
+using namespace llama4;
+using namespace llama4::lm;
+
+static int64_t columnsOf(Value value) { return getColumns(cast<RankedTensorType>(value.getType())); }
+
+static Value element(OpBuilder &builder, Location loc, Value source, Value rows = {},
+                     AffineMap column = {}) {
+  return ElementOp::create(builder, loc, builder.getF32Type(), source, rows,
+                           column ? AffineMapAttr::get(column) : AffineMapAttr());
+}
+
+static Value constant(OpBuilder &builder, Location loc, float value) {
+  return arith::ConstantOp::create(builder, loc, builder.getF32FloatAttr(value));
+}
+
+/// A row vector must have as many elements as the rows have columns.
+static LogicalResult verifyRowVector(Operation *op, Value vector, int64_t width, StringRef what) {
+  auto type = cast<RankedTensorType>(vector.getType());
+  bool fits = type.getRank() == 1 && type.getDimSize(0) == width;
+  if (!fits || isa<BlockType>(type.getElementType()))
+    return op->emitOpError(what) << " is " << type << ", expected tensor<" << width << "x...>";
+  return success();
+}
+
+/// Inputs of row work are [symbol, columns].
+static LogicalResult verifyRows(Operation *op, Value value) {
+  auto type = cast<RankedTensorType>(value.getType());
+  if (type.getRank() != 2 || !type.isDynamicDim(0) || type.isDynamicDim(1))
+    return op->emitOpError("operand is ") << type << ", expected tensor<?xN>";
+  return success();
+}
+
+//===----------------------------------------------------------------------===//
+// add, mul, bias, silu
+//===----------------------------------------------------------------------===//
+
+int64_t AddOp::getRowWidth() { return columnsOf(getLhs()); }
+void AddOp::buildRowBody(OpBuilder &b, SmallVectorImpl<Value> &yields) {
+  yields.push_back(arith::AddFOp::create(b, getLoc(), element(b, getLoc(), getLhs()),
+                                         element(b, getLoc(), getRhs())));
+}
+
+int64_t MulOp::getRowWidth() { return columnsOf(getLhs()); }
+void MulOp::buildRowBody(OpBuilder &b, SmallVectorImpl<Value> &yields) {
+  yields.push_back(arith::MulFOp::create(b, getLoc(), element(b, getLoc(), getLhs()),
+                                         element(b, getLoc(), getRhs())));
+}
+
+void BiasOp::build(OpBuilder &builder, OperationState &state, Value input, Value bias) {
+  build(builder, state, input.getType(), input, bias);
+}
+LogicalResult BiasOp::verify() {
+  if (failed(verifyRows(*this, getInput())))
+    return failure();
+  return verifyRowVector(*this, getBias(), columnsOf(getInput()), "bias");
+}
+int64_t BiasOp::getRowWidth() { return columnsOf(getInput()); }
+void BiasOp::buildRowBody(OpBuilder &b, SmallVectorImpl<Value> &yields) {
+  yields.push_back(arith::AddFOp::create(b, getLoc(), element(b, getLoc(), getInput()),
+                                         element(b, getLoc(), getBias())));
+}
+
+int64_t SiluOp::getRowWidth() { return columnsOf(getInput()); }
+void SiluOp::buildRowBody(OpBuilder &b, SmallVectorImpl<Value> &yields) {
+  Location loc = getLoc();
+  Value x = element(b, loc, getInput());
+  Value e = math::ExpOp::create(b, loc, arith::NegFOp::create(b, loc, x));
+  Value d = arith::AddFOp::create(b, loc, constant(b, loc, 1.0f), e);
+  yields.push_back(arith::DivFOp::create(b, loc, x, d));
+}
+
+//===----------------------------------------------------------------------===//
+// rms_norm
+//===----------------------------------------------------------------------===//
+
+void RmsNormOp::build(OpBuilder &builder, OperationState &state, Value input, Value weight,
+                      float eps) {
+  build(builder, state, input.getType(), input, weight, builder.getF32FloatAttr(eps));
+}
+LogicalResult RmsNormOp::verify() {
+  if (failed(verifyRows(*this, getInput())))
+    return failure();
+  if (!(getEps().convertToFloat() >= 0.0f))
+    return emitOpError("eps is negative or not a number, expected at least 0");
+  return verifyRowVector(*this, getWeight(), columnsOf(getInput()), "weight");
+}
+int64_t RmsNormOp::getRowWidth() { return columnsOf(getInput()); }
+void RmsNormOp::buildRowBody(OpBuilder &b, SmallVectorImpl<Value> &yields) {
+  Location loc = getLoc();
+  Value x = element(b, loc, getInput());
+  Value square = arith::MulFOp::create(b, loc, x, x);
+  Value sum = ReduceOp::create(b, loc, ReduceKind::Sum, square);
+  Value mean = arith::MulFOp::create(b, loc, sum, constant(b, loc, 1.0f / getRowWidth()));
+  Value shifted =
+      arith::AddFOp::create(b, loc, mean, constant(b, loc, getEps().convertToFloat()));
+  Value scale = math::RsqrtOp::create(b, loc, shifted);
+  Value normed = arith::MulFOp::create(b, loc, x, scale);
+  yields.push_back(arith::MulFOp::create(b, loc, normed, element(b, loc, getWeight())));
+}
+
+//===----------------------------------------------------------------------===//
+// rope
+//===----------------------------------------------------------------------===//
+
+void RopeOp::build(OpBuilder &builder, OperationState &state, Value input, Value cos, Value sin,
+                   RotateStyle style) {
+  build(builder, state, input.getType(), input, cos, sin, style);
+}
+LogicalResult RopeOp::verify() {
+  if (failed(verifyRows(*this, getInput())) || failed(verifyRows(*this, getCos())))
+    return failure();
+  if (columnsOf(getInput()) % (2 * columnsOf(getCos())))
+    return emitOpError("input has ") << columnsOf(getInput()) << " columns, expected heads of "
+                                     << 2 * columnsOf(getCos());
+  return success();
+}
+int64_t RopeOp::getRowWidth() { return columnsOf(getInput()); }
+void RopeOp::buildRowBody(OpBuilder &b, SmallVectorImpl<Value> &yields) {
+  Location loc = getLoc();
+  int64_t half = columnsOf(getCos());
+  AffineExpr j = getAffineDimExpr(0, getContext());
+  AffineExpr index = getStyle() == RotateStyle::Half ? j % half : (j % (2 * half)).floorDiv(2);
+  AffineMap map = AffineMap::get(1, 0, index);
+  Value x = element(b, loc, getInput());
+  Value rotated = RotateOp::create(b, loc, getStyle(), x, 2 * half);
+  Value kept = arith::MulFOp::create(b, loc, x, element(b, loc, getCos(), {}, map));
+  Value turned = arith::MulFOp::create(b, loc, rotated, element(b, loc, getSin(), {}, map));
+  yields.push_back(arith::AddFOp::create(b, loc, kept, turned));
+}
+
+//===----------------------------------------------------------------------===//
+// kv_write, quantize_rows, gather
+//===----------------------------------------------------------------------===//
+
+LogicalResult KvWriteOp::verify() {
+  KvLayerType kv = getKv().getType();
+  if (columnsOf(getKey()) != kv.getHeads() * kv.getDim())
+    return emitOpError("key and value are ") << getKey().getType() << ", expected "
+                                             << kv.getHeads() * kv.getDim() << " columns";
+  return success();
+}
+int64_t KvWriteOp::getRowWidth() { return columnsOf(getKey()); }
+void KvWriteOp::buildRowBody(OpBuilder &b, SmallVectorImpl<Value> &) {
+  KvPutOp::create(b, getLoc(), KvPlane::Key, element(b, getLoc(), getKey()), getKv(), getBatch());
+  KvPutOp::create(b, getLoc(), KvPlane::Value, element(b, getLoc(), getValue()), getKv(),
+                  getBatch());
+}
+
+LogicalResult QuantizeRowsOp::verify() {
+  auto result = cast<RankedTensorType>(getResult().getType());
+  if (result.getShape() != getInput().getType().getShape())
+    return emitOpError("result is ") << result << ", expected the input's shape";
+  auto block = dyn_cast<BlockType>(result.getElementType());
+  if (!result.getElementType().isBF16() && (!block || block.getFormat() != BlockFormat::Q8_32))
+    return emitOpError("result elements are ")
+           << result.getElementType() << ", expected bf16 or !lm.block<q8_32>";
+  return success();
+}
+int64_t QuantizeRowsOp::getRowWidth() { return columnsOf(getInput()); }
+void QuantizeRowsOp::buildRowBody(OpBuilder &b, SmallVectorImpl<Value> &yields) {
+  yields.push_back(element(b, getLoc(), getInput()));
+}
+
+void GatherOp::build(OpBuilder &builder, OperationState &state, Value source, Value rows) {
+  build(builder, state, source.getType(), source, rows);
+}
+LogicalResult GatherOp::verify() {
+  if (cast<RankedTensorType>(getRows().getType()).getRank() != 1 ||
+      getSource().getType() != getResult().getType())
+    return emitOpError("expected rows of rank 1 and a result of the source's type");
+  return verifyRows(*this, getSource());
+}
+int64_t GatherOp::getRowWidth() { return columnsOf(getSource()); }
+void GatherOp::buildRowBody(OpBuilder &b, SmallVectorImpl<Value> &yields) {
+  yields.push_back(element(b, getLoc(), getSource(), getRows()));
+}
+
+//===----------------------------------------------------------------------===//
+// row, element
+//===----------------------------------------------------------------------===//
+
+void ElementOp::build(OpBuilder &builder, OperationState &state, Value source) {
+  build(builder, state, builder.getF32Type(), source, Value(), AffineMapAttr());
+}
+
+LogicalResult ElementOp::verify() {
+  auto source = cast<RankedTensorType>(getSource().getType());
+  if (source.getRank() > 2 || (source.getRank() == 2 && source.isDynamicDim(1)) ||
+      isa<BlockType>(source.getElementType()))
+    return emitOpError("source is ") << source << ", expected f32 or bf16 rows or a row vector";
+  if (getRows() && source.getRank() != 2)
+    return emitOpError("source is ") << source << ", but only tensor<?xN> can be read by row index";
+  if (std::optional<AffineMap> map = getColumn(); map && (map->getNumDims() != 1 ||
+                                                          map->getNumSymbols() != 0 ||
+                                                          map->getNumResults() != 1))
+    return emitOpError("column map must map one column to one column");
+  return success();
+}
+
+LogicalResult RowOp::verify() {
+  if (getWidth() < 1)
+    return emitOpError("width is ") << getWidth() << ", expected at least 1";
+  auto yield = dyn_cast<YieldOp>(getBody().front().getTerminator());
+  if (!yield || yield.getValues().size() != getOutputs().size())
+    return emitOpError("body must end in lm.yield with one scalar per result");
+  for (Type type : getOutputs().getTypes()) {
+    auto tensor = cast<RankedTensorType>(type);
+    if (tensor.getRank() != 2 || !tensor.isDynamicDim(0) ||
+        tensor.getDimSize(1) != static_cast<int64_t>(getWidth()))
+      return emitOpError("result is ") << tensor << ", expected tensor<?x" << getWidth() << "x...>";
+  }
+  return success();
+}

@@ -1,0 +1,137 @@
+//===- LmTypes.td - element formats, batch and KV state -*- tablegen -*-===//
+#ifndef LLAMA4_DIALECTS_LM_TYPES
+#define LLAMA4_DIALECTS_LM_TYPES
+
+include "dialects/lm/LmDialect.td"
+include "mlir/IR/AttrTypeBase.td"
+include "mlir/IR/EnumAttr.td"
+
+//===----------------------------------------------------------------------===//
+// Enums
+//===----------------------------------------------------------------------===//
+
+def Lm_BlockFormat : I32EnumAttr<"BlockFormat", "block-quantized element format", [
+  I32EnumAttrCase<"Q8_0", 0, "q8_0">,
+  I32EnumAttrCase<"Q4_1", 1, "q4_1">,
+  I32EnumAttrCase<"Q8_32", 2, "q8_32">
+]> {
+  let cppNamespace = "::llama4::lm";
+  let genSpecializedAttr = 0;
+}
+
+def Lm_RotateStyle : I32EnumAttr<"RotateStyle", "which elements of a head RoPE pairs", [
+  I32EnumAttrCase<"Half", 0, "half">,
+  I32EnumAttrCase<"Pairs", 1, "pairs">
+]> {
+  let cppNamespace = "::llama4::lm";
+  let genSpecializedAttr = 0;
+}
+
+def Lm_ReduceKind : I32EnumAttr<"ReduceKind", "row reduction", [
+  I32EnumAttrCase<"Sum", 0, "sum">,
+  I32EnumAttrCase<"Max", 1, "max">
+]> {
+  let cppNamespace = "::llama4::lm";
+  let genSpecializedAttr = 0;
+}
+
+def Lm_KvPlane : I32EnumAttr<"KvPlane", "keys or values", [
+  I32EnumAttrCase<"Key", 0, "key">,
+  I32EnumAttrCase<"Value", 1, "value">
+]> {
+  let cppNamespace = "::llama4::lm";
+  let genSpecializedAttr = 0;
+}
+
+def Lm_MaskKind : I32EnumAttr<"MaskKind", "attention mask", [
+  I32EnumAttrCase<"Causal", 0, "causal">
+]> {
+  let cppNamespace = "::llama4::lm";
+  let genSpecializedAttr = 0;
+}
+
+class Lm_EnumAttr<EnumAttrInfo info, string attrMnemonic> : EnumAttr<Lm_Dialect, info, attrMnemonic>;
+def Lm_RotateStyleAttr : Lm_EnumAttr<Lm_RotateStyle, "rotate_style">;
+def Lm_ReduceKindAttr : Lm_EnumAttr<Lm_ReduceKind, "reduce_kind">;
+def Lm_KvPlaneAttr : Lm_EnumAttr<Lm_KvPlane, "kv_plane">;
+def Lm_MaskKindAttr : Lm_EnumAttr<Lm_MaskKind, "mask_kind">;
+
+//===----------------------------------------------------------------------===//
+// Types
+//===----------------------------------------------------------------------===//
+
+class Lm_Type<string name, string typeMnemonic> : TypeDef<Lm_Dialect, name> {
+  let mnemonic = typeMnemonic;
+}
+
+def Lm_BlockType : Lm_Type<"Block", "block"> {
+  let summary = "an element stored in blocks with shared scales";
+  let description = [{
+    The element type of a tensor whose rows are stored in blocks of 32 columns: weights `q8_0` and
+    `q4_1` (values as GGUF decodes them), activations `q8_32` (8 bits, one scale a block,
+    runtime/format/KernelAbi.h). Arithmetic on such a tensor means arithmetic on its decoded values.
+  }];
+  let parameters = (ins EnumParameter<Lm_BlockFormat>:$format);
+  let assemblyFormat = "`<` $format `>`";
+}
+
+def Lm_BatchType : Lm_Type<"Batch", "batch"> {
+  let summary = "the metadata of a ragged step";
+  let description = [{
+    Per token: position (i64) and sequence; per sequence: first token, length, page tables. It is
+    the step buffer of the kernel ABI.
+  }];
+}
+
+def Lm_KvType : Lm_Type<"Kv", "kv"> {
+  let summary = "paged keys and values of all layers of one kind";
+  let description = [{
+    `!lm.kv<"full", layers = 30, heads = 3, dim = 64, f32>`: owned by the engine, read and written
+    through pages of 16 tokens. `kind` indexes the page tables of the step buffer.
+  }];
+  let parameters = (ins StringRefParameter<"layer kind">:$name, "int64_t":$kind, "int64_t":$layers,
+                        "int64_t":$heads, "int64_t":$dim, "::mlir::Type":$elementType);
+  let assemblyFormat = [{
+    `<` $name `,` `kind` `=` $kind `,` `layers` `=` $layers `,` `heads` `=` $heads `,` `dim` `=` $dim
+    `,` $elementType `>`
+  }];
+}
+
+def Lm_KvLayerType : Lm_Type<"KvLayer", "kv_layer"> {
+  let summary = "paged keys and values of one layer";
+  let parameters = (ins "int64_t":$kind, "int64_t":$heads, "int64_t":$dim,
+                        "::mlir::Type":$elementType);
+  let assemblyFormat =
+      "`<` `kind` `=` $kind `,` `heads` `=` $heads `,` `dim` `=` $dim `,` $elementType `>`";
+}
+
+//===----------------------------------------------------------------------===//
+// Attributes
+//===----------------------------------------------------------------------===//
+
+def Lm_EntryAttr : AttrDef<Lm_Dialect, "Entry"> {
+  let mnemonic = "entry";
+  let summary = "marks a function as an entry and bounds its symbol";
+  let description = [{
+    `#lm.entry<"T" <= 512>`: every `?` in the function is T, at most 512. With `decode` each
+    sequence of the step has exactly one token.
+  }];
+  let parameters = (ins StringRefParameter<"symbol">:$symbol, "int64_t":$bound,
+                        DefaultValuedParameter<"bool", "false">:$decode);
+  let assemblyFormat = "`<` $symbol `,` `bound` `=` $bound (`,` `decode` `=` $decode^)? `>`";
+}
+
+def Lm_SourceAttr : AttrDef<Lm_Dialect, "Source"> {
+  let mnemonic = "source";
+  let summary = "the checkpoint tensor behind a parameter";
+  let description = [{
+    `#lm.source<"blk.0.attn_q.weight", unpermute_heads = 9>`: the name in the checkpoint; GGUF files
+    store query and key rows permuted for interleaved RoPE, `unpermute_heads` (0 = none) says for
+    how many heads that has to be undone.
+  }];
+  let parameters = (ins StringRefParameter<"tensor name">:$name,
+                        DefaultValuedParameter<"int64_t", "0">:$unpermuteHeads);
+  let assemblyFormat = "`<` $name (`,` `unpermute_heads` `=` $unpermuteHeads^)? `>`";
+}
+
+#endif // LLAMA4_DIALECTS_LM_TYPES

@@ -1,0 +1,61 @@
+//===- KernelAbi.h - what a compiled kernel and the runtime agree on -*- C++ -*-===//
+//
+// Included by the runtime (C++), by the micro-kernels (freestanding C++) and, as constants, by the
+// code generator. Append-only: a change of an existing field is a new major version of the file
+// format. The same argument block is used on every device.
+//
+// A kernel is  void k(const l4_dispatch *, uint32_t tile_begin, uint32_t tile_end, void *scratch)
+// and computes the tiles [tile_begin, tile_end) of the dispatch's grid. Tiles are independent of
+// each other and of how they are distributed over threads. `scratch` is private to the caller, 64
+// byte aligned, and as large as the kernel table says. A kernel allocates nothing, calls nothing
+// and keeps no state.
+//
+//===----------------------------------------------------------------------===//
+#ifndef LLAMA4_RUNTIME_FORMAT_KERNELABI_H
+#define LLAMA4_RUNTIME_FORMAT_KERNELABI_H
+
+#include <stddef.h>
+#include <stdint.h>
+
+/// Tokens in one KV page.
+#define L4_PAGE_TOKENS 16
+/// Layer kinds (page tables) a program may have.
+#define L4_MAX_KV_KINDS 4
+/// Rows of every transient start at a multiple of this many bytes and are padded to it.
+#define L4_ROW_ALIGN 64
+/// Keys that attention reduces at once; blocks are aligned to absolute positions.
+#define L4_ATTENTION_BLOCK 64
+
+/// The step buffer: everything that changes from step to step. One per engine, filled before a step
+/// and read-only while it runs.
+typedef struct l4_step {
+  uint32_t symbol;            ///< value of the entry's symbol (T tokens or R rows)
+  uint32_t sequences;         ///< S, sequences of the step
+  const int64_t *position;    ///< [T] absolute position of each token, from 0
+  const int32_t *sequence;    ///< [T] index in [0, S) of the token's sequence; ascending
+  const int32_t *start;       ///< [S + 1] first token of each sequence in the step
+  const int64_t *length;      ///< [S] tokens in the KV cache after this step
+  const int32_t *page_table[L4_MAX_KV_KINDS]; ///< per kind: [S][page_stride[kind]] page ids
+  uint32_t page_stride[L4_MAX_KV_KINDS];      ///< entries in one row of the page table
+} l4_step;
+
+/// What a kernel is called with. `bindings` are base pointers in the order of the kernel's
+/// signature: operands first, then results. A KV binding points at the pool of its layer:
+/// page p starts at  pool + p * page_bytes  and is
+///   K [kv_head][head_dim][16 tokens], then V [kv_head][16 tokens][head_dim padded to 16].
+typedef struct l4_dispatch {
+  void *const *bindings;
+  const l4_step *step;
+  const int64_t *constants; ///< the dispatch's own constants, null when it has none
+} l4_dispatch;
+
+typedef void (*l4_kernel)(const l4_dispatch *, uint32_t tile_begin, uint32_t tile_end,
+                          void *scratch);
+
+/// One row of a `q8<32>` tensor (activations in 8 bits, blocks of 32 columns; nb = ceil(K / 32)):
+///   int8 q[32 nb] | float scale[nb] | float scaled_sum[nb] | int32 sum[nb]   padded to 64 bytes
+/// with scale = max|x| / 127, q = round-to-nearest-even(x * (127 / max|x|)), all zero where
+/// max|x| is 0; sum = sum of q over the block, scaled_sum = scale * sum.
+#define L4_Q8_BLOCK 32
+
+#endif // LLAMA4_RUNTIME_FORMAT_KERNELABI_H
