@@ -79,29 +79,35 @@ LogicalResult WeightOp::verifySymbolUses(SymbolTableCollection &symbols) {
   return success();
 }
 
-LogicalResult DispatchOp::verifySymbolUses(SymbolTableCollection &symbols) {
-  auto kernel = symbols.lookupNearestSymbolFrom<KernelOp>(*this, getKernelAttr());
+/// Checks what an op passes to a kernel and gets from it; a buffer counts as its tensor.
+static LogicalResult verifyKernelUse(Operation *op, FlatSymbolRefAttr symbol, TypeRange inputs,
+                                     TypeRange outputs, SymbolTableCollection &symbols) {
+  auto kernel = symbols.lookupNearestSymbolFrom<KernelOp>(op, symbol);
   if (!kernel)
-    return emitOpError("found no kernel ") << getKernelAttr() << " in the module";
-  Block &body = kernel.getBody().front();
-  if (body.getNumArguments() != getIns().size())
-    return emitOpError("passes ") << getIns().size() << " inputs, but the kernel takes "
-                                  << body.getNumArguments();
-  auto matches = [](Type operand, Type expected) {
-    auto buffer = dyn_cast<BufferType>(operand);
-    return buffer ? buffer.getTensor() == expected : operand == expected;
+    return op->emitOpError("found no kernel ") << symbol << " in the module";
+  auto verifyList = [&](StringRef what, TypeRange found, TypeRange expected) -> LogicalResult {
+    if (found.size() != expected.size())
+      return op->emitOpError("has ") << found.size() << " " << what << "s, but the kernel has "
+                                     << expected.size();
+    for (auto [index, type, kernelType] : llvm::enumerate(found, expected)) {
+      auto buffer = dyn_cast<BufferType>(type);
+      if ((buffer ? Type(buffer.getTensor()) : type) != kernelType)
+        return op->emitOpError(what) << " " << index << " is " << type << ", but the kernel's is "
+                                     << kernelType;
+    }
+    return success();
   };
-  for (auto [index, operand, argument] : llvm::enumerate(getIns(), body.getArguments()))
-    if (!matches(operand.getType(), argument.getType()))
-      return emitOpError("input ") << index << " is " << operand.getType()
-                                   << ", but the kernel takes " << argument.getType();
-  auto yielded = cast<YieldOp>(body.getTerminator()).getValues();
-  if (yielded.size() != getOuts().size())
-    return emitOpError("has ") << getOuts().size() << " outputs, but the kernel writes "
-                               << yielded.size();
-  for (auto [index, operand, value] : llvm::enumerate(getOuts(), yielded))
-    if (!matches(operand.getType(), value.getType()))
-      return emitOpError("output ") << index << " is " << operand.getType()
-                                    << ", but the kernel writes " << value.getType();
-  return success();
+  Block &body = kernel.getBody().front();
+  if (failed(verifyList("input", inputs, body.getArgumentTypes())))
+    return failure();
+  return verifyList("output", outputs, body.getTerminator()->getOperandTypes());
+}
+
+LogicalResult CallOp::verifySymbolUses(SymbolTableCollection &symbols) {
+  return verifyKernelUse(*this, getKernelAttr(), getOperandTypes(), getResultTypes(), symbols);
+}
+
+LogicalResult DispatchOp::verifySymbolUses(SymbolTableCollection &symbols) {
+  return verifyKernelUse(*this, getKernelAttr(), getIns().getTypes(), getOuts().getTypes(),
+                         symbols);
 }

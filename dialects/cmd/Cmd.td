@@ -67,6 +67,16 @@ def Cmd_YieldOp : Cmd_Op<"yield", [Pure, Terminator, HasParent<"KernelOp">]> {
   let assemblyFormat = "attr-dict ($values^ `:` type($values))?";
 }
 
+def Cmd_CallOp : Cmd_Op<"call", [DeclareOpInterfaceMethods<SymbolUserOpInterface>]> {
+  let summary = "a dispatch in value form, between lower-outline-kernels and lower-to-cmd";
+  let arguments = (ins FlatSymbolRefAttr:$kernel, Variadic<AnyType>:$operands,
+                       StrArrayAttr:$sources);
+  let results = (outs Variadic<AnyRankedTensor>:$outputs);
+  let assemblyFormat = [{
+    $kernel `(` $operands `)` `sources` $sources attr-dict `:` functional-type($operands, $outputs)
+  }];
+}
+
 def Cmd_EntryOp : Cmd_Op<"entry", [Symbol, IsolatedFromAbove, SingleBlock]> {
   let summary = "the commands of one entry, in order";
   let description = [{

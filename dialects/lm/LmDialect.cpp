@@ -4,6 +4,7 @@
 
 #include "mlir/IR/Builders.h"
 #include "mlir/IR/DialectImplementation.h"
+#include "mlir/Interfaces/FoldInterfaces.h"
 #include "llvm/ADT/TypeSwitch.h"
 
 using namespace mlir;
@@ -19,7 +20,16 @@ using namespace llama4::lm;
 #define GET_ATTRDEF_CLASSES
 #include "dialects/lm/LmAttrs.cpp.inc"
 
+namespace {
+/// Constants stay inside the regions of row work: a region is all that a kernel gets.
+struct KeepConstantsInRegions : DialectFoldInterface {
+  using DialectFoldInterface::DialectFoldInterface;
+  bool shouldMaterializeInto(Region *) const final { return true; }
+};
+} // namespace
+
 void LmDialect::initialize() {
+  addInterfaces<KeepConstantsInRegions>();
   addTypes<
 #define GET_TYPEDEF_LIST
 #include "dialects/lm/LmTypes.cpp.inc"

@@ -8,6 +8,30 @@ using namespace mlir;
 using namespace llama4;
 using namespace llama4::lm;
 
+/// `[1.0, 0.697830558]`, every number exactly: the plain form of the attribute prints seven digits,
+/// and a dump must give the same program again.
+static void printFloatList(OpAsmPrinter &printer, Operation *, DenseF32ArrayAttr numbers) {
+  printer << '[';
+  llvm::interleaveComma(numbers.asArrayRef(), printer,
+                        [&](float number) { printer.printFloat(APFloat(number)); });
+  printer << ']';
+}
+
+static ParseResult parseFloatList(OpAsmParser &parser, DenseF32ArrayAttr &numbers) {
+  SmallVector<float> list;
+  auto parseNumber = [&]() -> ParseResult {
+    APFloat number(0.0f);
+    if (parser.parseFloat(APFloat::IEEEsingle(), number))
+      return failure();
+    list.push_back(number.convertToFloat());
+    return success();
+  };
+  if (parser.parseCommaSeparatedList(OpAsmParser::Delimiter::Square, parseNumber))
+    return failure();
+  numbers = parser.getBuilder().getDenseF32ArrayAttr(list);
+  return success();
+}
+
 #include "dialects/lm/LmInterfaces.cpp.inc"
 
 #define GET_OP_CLASSES

@@ -61,7 +61,7 @@ def Lm_RopeTableOp : Lm_Op<"rope_table", [Symbol]> {
     of a step from it: angle = f32(position) * f32(inv_freq), rounded to f32, then cos and sin.
   }];
   let arguments = (ins SymbolNameAttr:$sym_name, DenseF32ArrayAttr:$inv_freq);
-  let assemblyFormat = "$sym_name $inv_freq attr-dict";
+  let assemblyFormat = "$sym_name custom<FloatList>($inv_freq) attr-dict";
   let hasVerifier = 1;
 }
 

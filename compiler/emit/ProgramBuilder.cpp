@@ -1,0 +1,390 @@
+//===- ProgramBuilder.cpp - a planned cmd module as a program -------------===//
+
+#include "compiler/emit/ProgramBuilder.h"
+#include "passes/Formats.h"
+
+#include "mlir/IR/AffineExpr.h"
+#include "llvm/ADT/StringSwitch.h"
+
+using namespace mlir;
+using namespace llama4;
+
+namespace {
+
+/// Reads entries of a dictionary attribute; absent ones are the default.
+int64_t getInt(DictionaryAttr dict, StringRef name, int64_t otherwise = 0) {
+  auto attr = dict ? dict.getAs<IntegerAttr>(name) : IntegerAttr();
+  return attr ? attr.getInt() : otherwise;
+}
+
+std::string getString(DictionaryAttr dict, StringRef name, StringRef otherwise = "") {
+  auto attr = dict ? dict.getAs<StringAttr>(name) : StringAttr();
+  return (attr ? attr.getValue() : otherwise).str();
+}
+
+std::vector<int32_t> getIds(DictionaryAttr dict, StringRef name) {
+  std::vector<int32_t> ids;
+  if (auto attr = dict ? dict.getAs<DenseI64ArrayAttr>(name) : DenseI64ArrayAttr())
+    for (int64_t id : attr.asArrayRef())
+      ids.push_back(static_cast<int32_t>(id));
+  return ids;
+}
+
+std::string joinStrings(ArrayAttr strings) {
+  std::string text;
+  for (auto string : strings.getAsRange<StringAttr>())
+    text += (text.empty() ? "" : " ") + string.getValue().str();
+  return text;
+}
+
+/// `(T ceildiv d) * m`, `T * m` or `T`, the forms that kernelGrid makes.
+FailureOr<GridExpr> getGrid(AffineMap map) {
+  GridExpr grid;
+  AffineExpr expr = map.getResult(0);
+  auto binary = dyn_cast<AffineBinaryOpExpr>(expr);
+  if (binary && binary.getKind() == AffineExprKind::Mul) {
+    auto factor = dyn_cast<AffineConstantExpr>(binary.getRHS());
+    if (!factor || factor.getValue() < 1)
+      return failure();
+    grid.mul = static_cast<uint32_t>(factor.getValue());
+    expr = binary.getLHS();
+    binary = dyn_cast<AffineBinaryOpExpr>(expr);
+  }
+  if (binary && binary.getKind() == AffineExprKind::CeilDiv) {
+    auto divisor = dyn_cast<AffineConstantExpr>(binary.getRHS());
+    if (!divisor || divisor.getValue() < 1)
+      return failure();
+    grid.div = static_cast<uint32_t>(divisor.getValue());
+    expr = binary.getLHS();
+  }
+  return isa<AffineDimExpr>(expr) ? FailureOr<GridExpr>(grid) : FailureOr<GridExpr>(failure());
+}
+
+class ProgramBuilder {
+public:
+  ProgramBuilder(ModuleOp module, ProgramDesc &program, std::vector<WeightPlan> &weights)
+      : module_(module), program_(program), weights_(weights) {}
+
+  LogicalResult run() {
+    addModel();
+    for (auto table : module_.getOps<lm::RopeTableOp>())
+      addRope(table);
+    llvm::DenseSet<StringAttr> used;
+    module_.walk([&](cmd::WeightOp weight) { used.insert(weight.getParamAttr().getAttr()); });
+    for (auto param : module_.getOps<lm::ParamOp>())
+      if (used.contains(param.getSymNameAttr()) && failed(addWeight(param)))
+        return failure();
+    for (auto kernel : module_.getOps<cmd::KernelOp>())
+      if (failed(addKernel(kernel)))
+        return failure();
+    for (auto entry : module_.getOps<cmd::EntryOp>())
+      if (failed(addEntry(entry)))
+        return failure();
+    return success();
+  }
+
+private:
+  void addModel();
+  void addRope(lm::RopeTableOp table);
+  LogicalResult addWeight(lm::ParamOp param);
+  LogicalResult addKernel(cmd::KernelOp kernel);
+  LogicalResult addParam(cmd::KernelOp kernel, Type type, Access access, Kernel &out);
+  void countWork(cmd::KernelOp kernel, Kernel &out);
+  LogicalResult addEntry(cmd::EntryOp entry);
+  LogicalResult addInput(cmd::EntryOp entry, unsigned index, Entry &out);
+  LogicalResult addKv(Operation *op, lm::KvType type);
+  LogicalResult addCommand(cmd::DispatchOp dispatch, Entry &out);
+  FailureOr<Binding> getBinding(cmd::DispatchOp dispatch, Value value);
+
+  ModuleOp module_;
+  ProgramDesc &program_;
+  std::vector<WeightPlan> &weights_;
+  llvm::StringMap<uint32_t> weightIndex_, kernelIndex_, ropeIndex_;
+  llvm::StringMap<AffineMap> grids_;
+};
+
+void ProgramBuilder::addModel() {
+  auto model = module_->getAttrOfType<DictionaryAttr>(lm::modelAttrName);
+  auto options = module_->getAttrOfType<DictionaryAttr>(lm::optionsAttrName);
+  program_.model.family = getString(model, "family", "program");
+  program_.model.name = getString(model, "name");
+  program_.model.licence = getString(model, "licence");
+  program_.model.vocabSize = static_cast<uint32_t>(getInt(model, "vocab_size"));
+  program_.model.hiddenSize = static_cast<uint32_t>(getInt(model, "hidden_size"));
+  program_.model.layers = static_cast<uint32_t>(getInt(model, "num_layers"));
+  program_.model.maxPosition = static_cast<uint64_t>(getInt(model, "max_position"));
+  program_.model.bos = static_cast<int32_t>(getInt(model, "bos_token_id", -1));
+  program_.model.eos = getIds(model, "eos_token_ids");
+  program_.model.stop = getIds(model, "stop_token_ids");
+  program_.options.compute = getString(options, "compute", "float32");
+  program_.options.kvType =
+      getString(options, "kv_type") == "float32" ? ElementType::F32 : ElementType::BF16;
+  program_.options.maxStepTokens = static_cast<uint32_t>(getInt(options, "max_step_tokens", 1));
+  program_.options.maxBatchSize = static_cast<uint32_t>(getInt(options, "max_batch_size", 1));
+  program_.options.maxLength = static_cast<uint64_t>(getInt(options, "max_length", 1));
+}
+
+void ProgramBuilder::addRope(lm::RopeTableOp table) {
+  RopeTable rope;
+  rope.name = table.getSymName().str();
+  rope.invFreq.assign(table.getInvFreq().begin(), table.getInvFreq().end());
+  ropeIndex_[table.getSymName()] = static_cast<uint32_t>(program_.ropes.size());
+  program_.ropes.push_back(std::move(rope));
+}
+
+LogicalResult ProgramBuilder::addWeight(lm::ParamOp param) {
+  RankedTensorType type = param.getTensorType();
+  auto layout = dyn_cast_or_null<target::LayoutAttr>(type.getEncoding());
+  std::optional<microkernels::Encoding> encoding = getEncoding(type.getElementType());
+  if (!layout || !encoding)
+    return param.emitOpError("has no layout; run lm-select-layout");
+  WeightPlan plan;
+  plan.source = param.getSource().getName().str();
+  plan.spec.unpermuteHeads = param.getSource().getUnpermuteHeads();
+  plan.spec.rows = type.getRank() == 2 ? type.getDimSize(0) : 1;
+  plan.spec.cols = type.getShape().back();
+  plan.spec.encoding = *encoding;
+  plan.spec.panels = layout.getKind() == "panels";
+  Weight weight;
+  weight.name = param.getSymName().str();
+  weight.encoding = microkernels::encodingName(*encoding);
+  weight.rows = static_cast<uint64_t>(plan.spec.rows);
+  weight.columns = static_cast<uint64_t>(plan.spec.cols);
+  weight.bytes = pack::paramBytes(plan.spec);
+  weightIndex_[param.getSymName()] = static_cast<uint32_t>(program_.weights.size());
+  program_.weights.push_back(std::move(weight));
+  weights_.push_back(std::move(plan));
+  return success();
+}
+
+LogicalResult ProgramBuilder::addParam(cmd::KernelOp kernel, Type type, Access access,
+                                       Kernel &out) {
+  KernelParam param;
+  param.access = access;
+  if (auto kv = dyn_cast<lm::KvLayerType>(type)) {
+    std::optional<ElementType> element = getElementType(kv.getElementType());
+    param.kind = ParamKind::Kv;
+    param.type = element.value_or(ElementType::F32);
+    param.rowBytes = kvPageBytes(param.type, static_cast<uint32_t>(kv.getHeads()),
+                                 static_cast<uint32_t>(kv.getDim()));
+    out.params.push_back(param);
+    return success();
+  }
+  auto tensor = cast<RankedTensorType>(type);
+  if (auto layout = dyn_cast_or_null<target::LayoutAttr>(tensor.getEncoding())) {
+    pack::ParamSpec spec;
+    spec.rows = tensor.getRank() == 2 ? tensor.getDimSize(0) : 1;
+    spec.cols = tensor.getShape().back();
+    spec.encoding = getEncoding(tensor.getElementType()).value_or(microkernels::Encoding::Float32);
+    spec.panels = layout.getKind() == "panels";
+    param.kind = ParamKind::Weight;
+    param.rowBytes = pack::paramBytes(spec);
+    param.encoding = microkernels::encodingName(spec.encoding);
+    out.params.push_back(param);
+    return success();
+  }
+  std::optional<ElementType> element = getElementType(tensor.getElementType());
+  std::optional<uint64_t> bytes = getRowBytes(tensor);
+  if (!element || !bytes)
+    return kernel.emitOpError("binds ") << tensor << ", which is neither rows nor a laid out weight";
+  param.type = *element;
+  param.columns = getRowColumns(tensor);
+  param.rowBytes = *bytes;
+  out.params.push_back(param);
+  return success();
+}
+
+/// Multiply-adds and weight bytes of a linear or look-up, for reports.
+void ProgramBuilder::countWork(cmd::KernelOp kernel, Kernel &out) {
+  auto linear = dyn_cast<lm::LinearOp>(kernel.getFusedOp());
+  if (!linear)
+    return;
+  for (Value weight : linear.getWeights()) {
+    auto type = cast<RankedTensorType>(weight.getType());
+    out.macsPerSymbol += static_cast<uint64_t>(type.getNumElements());
+  }
+  for (const KernelParam &param : out.params)
+    if (param.kind == ParamKind::Weight)
+      out.weightBytes += param.rowBytes;
+}
+
+/// True when the fused op writes to paged state.
+bool writesState(cmd::KernelOp kernel) {
+  bool writes = false;
+  kernel.walk([&](lm::KvPutOp) { writes = true; });
+  return writes;
+}
+
+LogicalResult ProgramBuilder::addKernel(cmd::KernelOp kernel) {
+  Kernel out;
+  out.symbol = kernel.getSymName().str();
+  out.scratchBytes = static_cast<uint64_t>(kernel.getScratch().value_or(0));
+  Access kvAccess = writesState(kernel) ? Access::ReadWrite : Access::Read;
+  Block &body = kernel.getBody().front();
+  for (Type type : body.getArgumentTypes()) {
+    if (!cmd::isBinding(type))
+      continue;
+    Access access = isa<lm::KvLayerType>(type) ? kvAccess : Access::Read;
+    if (failed(addParam(kernel, type, access, out)))
+      return failure();
+  }
+  for (Type type : body.getTerminator()->getOperandTypes())
+    if (failed(addParam(kernel, type, Access::Write, out)))
+      return failure();
+  countWork(kernel, out);
+  kernelIndex_[kernel.getSymName()] = static_cast<uint32_t>(program_.kernels.size());
+  grids_[kernel.getSymName()] = kernel.getGrid();
+  program_.kernels.push_back(std::move(out));
+  return success();
+}
+
+LogicalResult ProgramBuilder::addKv(Operation *op, lm::KvType type) {
+  KvKind kind;
+  kind.name = type.getName().str();
+  kind.layers = static_cast<uint32_t>(type.getLayers());
+  kind.kvHeads = static_cast<uint32_t>(type.getHeads());
+  kind.headDim = static_cast<uint32_t>(type.getDim());
+  kind.type = getElementType(type.getElementType()).value_or(ElementType::F32);
+  kind.pageBytes = kvPageBytes(kind.type, kind.kvHeads, kind.headDim);
+  size_t index = static_cast<size_t>(type.getKind());
+  if (index > program_.kvKinds.size() || index >= L4_MAX_KV_KINDS)
+    return op->emitOpError("uses KV kind ") << index << ", expected kinds in order from 0";
+  if (index == program_.kvKinds.size())
+    program_.kvKinds.push_back(std::move(kind));
+  return success();
+}
+
+LogicalResult ProgramBuilder::addInput(cmd::EntryOp entry, unsigned index, Entry &out) {
+  Type type = entry.getBody().getArgument(index).getType();
+  if (auto kv = dyn_cast<lm::KvType>(type))
+    return addKv(entry, kv);
+  auto dict = cast<DictionaryAttr>(entry.getArguments()[index]);
+  EntryTensor input;
+  input.name = getString(dict, "name");
+  std::string role = getString(dict, "role");
+  input.role = llvm::StringSwitch<InputRole>(role)
+                   .Case("ids", InputRole::Ids)
+                   .Case("cos", InputRole::Cos)
+                   .Case("sin", InputRole::Sin)
+                   .Default(InputRole::Tensor);
+  if (auto rope = dict.getAs<FlatSymbolRefAttr>("rope"))
+    input.rope = ropeIndex_.lookup(rope.getValue());
+  if (isa<lm::BatchType>(type)) {
+    input.role = InputRole::Batch;
+    input.type = ElementType::I64;
+    out.inputs.push_back(std::move(input));
+    return success();
+  }
+  RankedTensorType tensor = cast<cmd::BufferType>(type).getTensor();
+  std::optional<ElementType> element = getElementType(tensor.getElementType());
+  if (!element || !getRowBytes(tensor))
+    return entry.emitOpError("input ") << index << " is " << tensor << ", expected rows";
+  input.type = *element;
+  input.columns = getRowColumns(tensor);
+  out.inputs.push_back(std::move(input));
+  return success();
+}
+
+LogicalResult ProgramBuilder::addEntry(cmd::EntryOp entry) {
+  Entry out;
+  out.name = entry.getSymName().str();
+  out.function = entry.getSymName().str();
+  out.symbol = entry.getEntry().getSymbol().str();
+  out.bound = static_cast<uint32_t>(entry.getEntry().getBound());
+  if (entry.getEntry().getDecode()) {
+    out.specialization = Specialization::Decode;
+    out.function = StringRef(out.function).split("_decode").first.str();
+  }
+  Block &body = entry.getBody().front();
+  for (unsigned i = 0; i < body.getNumArguments(); ++i)
+    if (failed(addInput(entry, i, out)))
+      return failure();
+  for (auto [index, value] : llvm::enumerate(body.getTerminator()->getOperands())) {
+    RankedTensorType tensor = cast<cmd::BufferType>(value.getType()).getTensor();
+    EntryTensor output;
+    output.name = "out" + std::to_string(index);
+    std::optional<ElementType> element = getElementType(tensor.getElementType());
+    if (!element)
+      return entry.emitOpError("result ") << index << " is " << tensor << ", expected rows";
+    output.type = *element;
+    output.columns = getRowColumns(tensor);
+    out.outputs.push_back(std::move(output));
+  }
+  // Sizes were planned at the bound; every size is proportional to the symbol there.
+  out.arenaFixed = static_cast<uint64_t>(entry.getArena().value_or(0));
+  for (auto dispatch : body.getOps<cmd::DispatchOp>())
+    if (failed(addCommand(dispatch, out)))
+      return failure();
+  program_.entries.push_back(std::move(out));
+  return success();
+}
+
+/// Index of an entry's input among those that the program lists (paged state is not listed).
+uint32_t inputIndex(BlockArgument argument) {
+  uint32_t index = 0;
+  for (BlockArgument other : argument.getOwner()->getArguments().take_front(argument.getArgNumber()))
+    index += !isa<lm::KvType>(other.getType());
+  return index;
+}
+
+FailureOr<Binding> ProgramBuilder::getBinding(cmd::DispatchOp dispatch, Value value) {
+  Binding binding;
+  if (auto weight = value.getDefiningOp<cmd::WeightOp>()) {
+    binding.kind = BindingKind::Weight;
+    binding.index = weightIndex_.lookup(weight.getParam());
+    return binding;
+  }
+  if (auto layer = value.getDefiningOp<lm::KvLayerOp>()) {
+    binding.kind = BindingKind::Kv;
+    binding.index = static_cast<uint32_t>(layer.getType().getKind());
+    binding.offset = layer.getLayer();
+    return binding;
+  }
+  if (auto argument = dyn_cast<BlockArgument>(value)) {
+    binding.kind = BindingKind::Input;
+    binding.index = inputIndex(argument);
+    return binding;
+  }
+  auto alloc = value.getDefiningOp<cmd::AllocOp>();
+  if (!alloc)
+    return dispatch.emitOpError("binds a value that is no buffer");
+  auto results = dispatch->getBlock()->getTerminator()->getOperands();
+  auto it = llvm::find(results, value);
+  if (it != results.end()) {
+    binding.kind = BindingKind::Output;
+    binding.index = static_cast<uint32_t>(std::distance(results.begin(), it));
+    return binding;
+  }
+  if (!alloc.getOffset())
+    return alloc.emitOpError("has no place in the arena; run cmd-plan-memory");
+  binding.offset = *alloc.getOffset();
+  return binding;
+}
+
+LogicalResult ProgramBuilder::addCommand(cmd::DispatchOp dispatch, Entry &out) {
+  Command command;
+  command.kernel = kernelIndex_.lookup(dispatch.getKernel());
+  command.sources = joinStrings(dispatch.getSources());
+  FailureOr<GridExpr> grid = getGrid(grids_.lookup(dispatch.getKernel()));
+  if (failed(grid))
+    return dispatch.emitOpError("has a grid that no program can hold; expected (T ceildiv d) * m");
+  command.grid = *grid;
+  for (Value value : llvm::concat<Value>(llvm::to_vector(dispatch.getIns()),
+                                         llvm::to_vector(dispatch.getOuts()))) {
+    if (!cmd::isBinding(value.getType()))
+      continue;
+    FailureOr<Binding> binding = getBinding(dispatch, value);
+    if (failed(binding))
+      return failure();
+    command.bindings.push_back(*binding);
+  }
+  out.commands.push_back(std::move(command));
+  return success();
+}
+
+} // namespace
+
+LogicalResult llama4::buildProgram(ModuleOp module, ProgramDesc &program,
+                                   std::vector<WeightPlan> &weights) {
+  return ProgramBuilder(module, program, weights).run();
+}

@@ -1,0 +1,109 @@
+//===- Shape.h - op names and shape rules of the model dialect --*- C++ -*-===//
+//
+// What is known about the ops of the model dialect without MLIR: their names, and which operand
+// shapes give which result shape. The graph DSL checks models with it while they are declared. The
+// rules speak of shapes only; what an op computes is said in LmOps.td.
+//
+//===----------------------------------------------------------------------===//
+#ifndef LLAMA4_DIALECTS_LM_SHAPE_H
+#define LLAMA4_DIALECTS_LM_SHAPE_H
+
+#include "runtime/base/Status.h"
+
+#include <cstdint>
+#include <string>
+#include <string_view>
+#include <vector>
+
+namespace llama4::lm::shape {
+
+/// The ops a model is declared with; opName() is the mnemonic in the dialect.
+enum class OpKind : uint8_t {
+  Embed,
+  Linear,
+  RmsNorm,
+  Rope,
+  KvLayer,
+  KvWrite,
+  Attention,
+  Add,
+  Mul,
+  Silu,
+  Bias,
+  Gather,
+  QuantizeRows,
+};
+std::string_view opName(OpKind kind);
+
+/// Element formats of tensors; the last three are stored in blocks of 32 columns.
+enum class Element : uint8_t { F32, BF16, I32, Q8_0, Q4_1, Q8_32 };
+std::string_view elementName(Element element);
+inline bool isBlock(Element element) { return element >= Element::Q8_0; }
+
+/// Which elements of a head RoPE pairs: (i, i + dim/2) or (2i, 2i + 1).
+enum class RotateStyle : uint8_t { Half, Pairs };
+
+/// The extent that is the entry's symbol.
+inline constexpr int64_t kSymbol = -1;
+
+/// Element format and extents, outermost first; an extent is positive or kSymbol.
+struct TensorType {
+  Element element = Element::F32;
+  std::vector<int64_t> dims;
+
+  bool operator==(const TensorType &) const = default;
+  /// Columns of a row: the innermost extent; 1 for a vector over the symbol.
+  int64_t columns() const {
+    return dims.size() >= 2 || (dims.size() == 1 && dims[0] != kSymbol) ? dims.back() : 1;
+  }
+};
+
+/// "f32[T, 64]"; `symbol` is how the entry writes its dynamic extent.
+std::string typeText(const TensorType &type, std::string_view symbol = "?");
+
+/// Paged keys and values of all layers of one kind.
+struct KvType {
+  std::string name;
+  int64_t kind = 0, layers = 0, heads = 0, dim = 0;
+  Element element = Element::F32;
+
+  bool operator==(const KvType &) const = default;
+};
+
+/// An operand with the words by which an error calls it ("input", "weight model.norm.weight").
+struct Operand {
+  const TensorType &type;
+  std::string_view name;
+};
+
+// The rules. Each returns the result's type or a sentence without place ("input has 64 columns,
+// weight expects 128"), as InvalidInput.
+
+/// ids i32[T], table [V, H] -> f32[T, H].
+Result<TensorType> embed(Operand ids, Operand table);
+/// input [T, K], weight [N, K] -> f32[T, N]; the input's elements are f32, bf16 or q8_32.
+Result<TensorType> linear(Operand input, Operand weight);
+/// input f32[T, N], weight [N] -> f32[T, N].
+Result<TensorType> rmsNorm(Operand input, Operand weight, double eps);
+/// input f32[T, N], bias [N] -> f32[T, N].
+Result<TensorType> bias(Operand input, Operand vector);
+/// input f32[T, heads * dim], cos and sin f32[T, dim / 2] -> f32[T, heads * dim].
+Result<TensorType> rope(Operand input, Operand cos, Operand sin);
+/// One layer of paged state exists.
+Status kvLayer(const KvType &kv, int64_t layer);
+/// key and value f32[T, heads * dim] of the state.
+Status kvWrite(Operand key, Operand value, const KvType &kv);
+/// query f32[T, n * heads * dim] of the state -> the same type.
+Result<TensorType> attention(Operand query, const KvType &kv);
+/// Two tensors f32[T, N] -> the same type (add, mul).
+Result<TensorType> elementwise(Operand lhs, Operand rhs);
+/// input f32[T, N] -> the same type (silu).
+Result<TensorType> unary(Operand input);
+/// source f32[?, N], rows i32[R] -> f32[R, N].
+Result<TensorType> gather(Operand source, Operand rows);
+/// input f32[T, K] -> [T, K] of bf16 or q8_32.
+Result<TensorType> quantizeRows(Operand input, Element to);
+
+} // namespace llama4::lm::shape
+
+#endif // LLAMA4_DIALECTS_LM_SHAPE_H

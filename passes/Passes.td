@@ -1,0 +1,210 @@
+//===- Passes.td - the list of all passes ---------------*- tablegen -*-===//
+//
+// In the order in which passes/Pipeline.cpp runs them. Each pass is one file: passes/lm,
+// passes/lower, passes/cmd, passes/kernel.
+//
+//===----------------------------------------------------------------------===//
+#ifndef LLAMA4_PASSES
+#define LLAMA4_PASSES
+
+include "mlir/Pass/PassBase.td"
+
+//===----------------------------------------------------------------------===//
+// lm: the model is encoded, fused and laid out
+//===----------------------------------------------------------------------===//
+
+def LmQuantize : Pass<"lm-quantize", "::mlir::ModuleOp"> {
+  let summary = "Set the formats of weights and of the activations that contractions read";
+  let description = [{
+    Follows the module's `lm.options`: `encoding` (as-stored, or a format for all matrix weights) and
+    `compute`. Norms and biases (rank 1) become f32. With `compute = "bfloat16"` every linear over
+    block-quantized weights reads its input through `lm.quantize_rows` to `!lm.block<q8_32>`, every
+    linear over bf16 weights to bf16; with `compute = "float32"` (the reference mode) inputs stay
+    f32 and weights are decoded inside the core. A matrix whose width forbids the asked-for format
+    falls back to bf16 with a remark.
+
+    ```mlir
+    %y = lm.linear %x, %w : tensor<?x64xf32>, tensor<32x64x!lm.block<q4_1>> -> tensor<?x32xf32>
+    // becomes
+    %q = lm.quantize_rows %x : tensor<?x64xf32> -> tensor<?x64x!lm.block<q8_32>>
+    %y = lm.linear %q, %w : tensor<?x64x!lm.block<q8_32>>, tensor<32x64x!lm.block<q4_1>> -> ...
+    ```
+  }];
+  let statistics = [
+    Statistic<"numQuantizedInputs", "quantized-inputs", "lm.quantize_rows inserted">,
+    Statistic<"numConvertedParams", "converted-params", "parameters stored in another format">
+  ];
+  let dependentDialects = ["::llama4::lm::LmDialect"];
+}
+
+def LmFuseLinear : Pass<"lm-fuse-linear", "::mlir::func::FuncOp"> {
+  let summary = "Linears that read the same input become one linear over several segments";
+  let description = [{
+    Query, key and value projections; gate and up. The segments keep their own weights, encodings
+    and results.
+
+    ```mlir
+    %g = lm.linear %x, %wg : ...
+    %u = lm.linear %x, %wu : ...
+    // becomes
+    %g, %u = lm.linear %x, %wg, %wu : ...
+    ```
+  }];
+  let statistics = [Statistic<"numFused", "fused", "linears merged into another one">];
+}
+
+def LmFormRows : Pass<"lm-form-rows", "::mlir::func::FuncOp"> {
+  let summary = "Named row work becomes lm.row";
+  let description = [{
+    Every op of the RowOpInterface (add, mul, silu, rms_norm, rope, kv_write, quantize_rows, gather,
+    ...) is replaced by an `lm.row` with the scalar body that the op itself defines. From here on
+    fusion and code generation know regions, not op names.
+
+    ```mlir
+    %s = lm.add %a, %b : tensor<?x64xf32>
+    // becomes
+    %s = lm.row 64 {
+      %0 = lm.element %a : tensor<?x64xf32>
+      %1 = lm.element %b : tensor<?x64xf32>
+      %2 = arith.addf %0, %1 : f32
+      lm.yield %2 : f32
+    } -> tensor<?x64xf32>
+    ```
+  }];
+  let statistics = [Statistic<"numRows", "rows", "ops turned into lm.row">];
+  let dependentDialects = ["::mlir::arith::ArithDialect", "::mlir::math::MathDialect"];
+}
+
+def LmFuseRows : Pass<"lm-fuse-rows", "::mlir::func::FuncOp"> {
+  let summary = "Residual add, norm and quantization become one piece of row work";
+  let description = [{
+    An `lm.row` moves into the first `lm.row` of the same width that reads its results column by
+    column. Results that others still read stay results of the fused op, so the sum of a residual
+    connection is written once while its norm is quantized for the next linear.
+  }];
+  let statistics = [Statistic<"numFused", "fused", "lm.row ops moved into a consumer">];
+}
+
+def LmFuseEpilogue : Pass<"lm-fuse-epilogue", "::mlir::func::FuncOp"> {
+  let summary = "Row work on the result of a contraction becomes its epilogue";
+  let description = [{
+    SwiGLU over gate and up, bias, residual, RoPE with the KV write, quantization for the next
+    linear. The unit of an epilogue is a tile: an `lm.row` with a row reduction stays a dispatch of
+    its own, as does one whose unit (a head of 40 columns, say) is no multiple of the weight panels.
+    Groups of segments that one `lm.row` reads together become one group.
+
+    ```mlir
+    %y = lm.linear %x, %w : ...
+    %z = lm.row 64 { element of %y, element of %r, addf, yield } -> tensor<?x64xf32>
+    // becomes
+    %z = lm.linear %x, %w : ... epilogue {
+    ^bb0(%e: f32):
+      %0 = lm.element %r : tensor<?x64xf32>
+      %1 = arith.addf %e, %0 : f32
+      lm.yield %1 : f32
+    }
+    ```
+  }];
+  let statistics = [
+    Statistic<"numFused", "fused", "lm.row ops that became epilogues">,
+    Statistic<"numUnit", "unit", "lm.row ops left alone because of their unit">
+  ];
+}
+
+def LmSelectLayout : Pass<"lm-select-layout", "::mlir::ModuleOp"> {
+  let summary = "Choose micro-kernels for contractions and the layout of every parameter";
+  let description = [{
+    One row of compiler/microkernels/Table.def gives both. Parameters read by a contraction or a
+    look-up lie in panels of 16 rows, row vectors as one padded float32 row. A contraction without a
+    row in the table is an error.
+  }];
+  let statistics = [Statistic<"numCores", "cores", "contractions with a micro-kernel">];
+  let dependentDialects = ["::llama4::target::TargetDialect"];
+}
+
+def LmSpecialise : Pass<"lm-specialise", "::mlir::ModuleOp"> {
+  let summary = "A second step entry for steps of one token per sequence";
+  let description = [{
+    Copies `@step` to `@step_decode`: bound max_batch_size, attention in tiles of one token.
+  }];
+  let statistics = [Statistic<"numEntries", "entries", "entries added">];
+}
+
+def LmVerify : Pass<"lm-verify", "::mlir::ModuleOp"> {
+  let summary = "Check that what is left can be lowered";
+  let description = [{
+    Entries hold only lm.embed, lm.row, lm.linear and lm.attention (and constants of them), every
+    contraction has a core and every parameter a layout.
+  }];
+}
+
+//===----------------------------------------------------------------------===//
+// lower: lm to cmd
+//===----------------------------------------------------------------------===//
+
+def LowerOutlineKernels : Pass<"lower-outline-kernels", "::mlir::ModuleOp"> {
+  let summary = "Every fused op becomes a kernel and a call of it";
+  let description = [{
+    The op moves into a `cmd.kernel` whose block arguments are the values it read; in its place
+    stands a `cmd.call` that lists the ops of the model it came from.
+  }];
+  let statistics = [Statistic<"numKernels", "kernels", "kernels made">];
+  let dependentDialects = ["::llama4::cmd::CmdDialect"];
+}
+
+def LowerToCmd : Pass<"lower-to-cmd", "::mlir::ModuleOp"> {
+  let summary = "Entries become lists of commands on buffers";
+  let description = [{
+    A tensor becomes a buffer: an input, a weight, or a `cmd.alloc` for each result of a call.
+
+    ```mlir
+    %1 = cmd.call @row_0(%0, %w) sources ["model.norm"] : (tensor<...>, tensor<...>) -> tensor<...>
+    // becomes
+    %1 = cmd.alloc : !cmd.buffer<tensor<...>>
+    cmd.dispatch @row_0 ins(%0, %w : ...) outs(%1 : ...) sources ["model.norm"]
+    ```
+  }];
+  let dependentDialects = ["::llama4::cmd::CmdDialect"];
+}
+
+//===----------------------------------------------------------------------===//
+// cmd: shared kernels, memory, order
+//===----------------------------------------------------------------------===//
+
+def CmdDedupKernels : Pass<"cmd-dedup-kernels", "::mlir::ModuleOp"> {
+  let summary = "Identical kernels become one";
+  let description = "Layers of a model share their code; locations do not count as a difference.";
+  let statistics = [Statistic<"numRemoved", "removed", "kernels that were copies">];
+}
+
+def CmdPlanMemory : Pass<"cmd-plan-memory", "::mlir::ModuleOp"> {
+  let summary = "Give every transient its place in the arena";
+  let description = [{
+    Sizes are rows * row bytes at the entry's bound. Greedy best fit by size over lifetimes in
+    command order: the largest buffer first, at the lowest gap between the buffers that are alive at
+    the same time and already placed. Results of an entry and its inputs are no transients.
+  }];
+  let statistics = [
+    Statistic<"arenaBytes", "arena-bytes", "arena of the largest entry">,
+    Statistic<"sumBytes", "sum-bytes", "what it would be without reuse">
+  ];
+}
+
+def CmdSchedule : Pass<"cmd-schedule", "::mlir::ModuleOp"> {
+  let summary = "Fix what a worker needs to run each kernel";
+  let description = [{
+    Commands run in program order with a barrier between them; kernels get their scratch size.
+    Kernels that no command names are removed.
+  }];
+  let statistics = [Statistic<"numDispatches", "dispatches", "dispatches of all entries">];
+}
+
+def CmdVerify : Pass<"cmd-verify", "::mlir::ModuleOp"> {
+  let summary = "Check the plan: everything placed, nothing alive overlaps, nothing read unwritten";
+}
+
+//===----------------------------------------------------------------------===//
+// kernel: bodies to vectors to LLVM (one call per code object)
+//===----------------------------------------------------------------------===//
+
+#endif // LLAMA4_PASSES

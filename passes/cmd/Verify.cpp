@@ -1,0 +1,65 @@
+//===- Verify.cpp - the plan holds ----------------------------------------===//
+
+#include "passes/Passes.h"
+#include "passes/cmd/Lifetimes.h"
+
+namespace llama4 {
+#define GEN_PASS_DEF_CMDVERIFY
+#include "passes/Passes.h.inc"
+} // namespace llama4
+
+using namespace mlir;
+using namespace llama4;
+
+namespace {
+
+/// Every transient lies aligned inside the arena.
+LogicalResult verifyPlace(const cmd::Lifetime &lifetime, uint64_t arena) {
+  cmd::AllocOp alloc = lifetime.alloc;
+  std::optional<uint64_t> offset = alloc.getOffset();
+  if (!offset)
+    return alloc.emitOpError("has no place in the arena; run cmd-plan-memory");
+  if (*offset % cmd::arenaAlignment != 0 || *offset > arena || lifetime.bytes > arena - *offset)
+    return alloc.emitOpError("lies at ")
+           << *offset << " with " << lifetime.bytes << " bytes, expected a multiple of "
+           << cmd::arenaAlignment << " inside the arena of " << arena << " bytes";
+  return success();
+}
+
+struct CmdVerifyPass : llama4::impl::CmdVerifyBase<CmdVerifyPass> {
+  void runOnOperation() override {
+    for (auto entry : getOperation().getOps<cmd::EntryOp>())
+      if (failed(verify(entry)))
+        return signalPassFailure();
+    for (auto kernel : getOperation().getOps<cmd::KernelOp>())
+      if (!kernel.getScratch()) {
+        kernel.emitOpError("has no scratch size; run cmd-schedule");
+        return signalPassFailure();
+      }
+  }
+
+private:
+  LogicalResult verify(cmd::EntryOp entry) {
+    FailureOr<SmallVector<cmd::Lifetime>> lifetimes = cmd::computeLifetimes(entry);
+    if (failed(lifetimes))
+      return failure();
+    if (!entry.getArena())
+      return entry.emitOpError("has no arena; run cmd-plan-memory");
+    for (const cmd::Lifetime &lifetime : *lifetimes)
+      if (failed(verifyPlace(lifetime, *entry.getArena())))
+        return failure();
+    for (auto [index, a] : llvm::enumerate(*lifetimes))
+      for (const cmd::Lifetime &b : llvm::drop_begin(*lifetimes, index + 1)) {
+        cmd::AllocOp first = a.alloc, second = b.alloc;
+        if (!a.overlaps(b) || *first.getOffset() + a.bytes <= *second.getOffset() ||
+            *second.getOffset() + b.bytes <= *first.getOffset())
+          continue;
+        InFlightDiagnostic error = second.emitOpError("shares memory with a buffer that is alive");
+        error.attachNote(first.getLoc()) << "the other buffer is here";
+        return error;
+      }
+    return success();
+  }
+};
+
+} // namespace

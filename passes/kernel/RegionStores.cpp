@@ -1,0 +1,92 @@
+//===- RegionStores.cpp - results and pages -------------------------------===//
+
+#include "passes/kernel/RegionEmitter.h"
+#include "passes/kernel/StepAbi.h"
+
+#include "mlir/Dialect/Math/IR/Math.h"
+#include "mlir/Dialect/Vector/IR/VectorOps.h"
+#include "llvm/Support/MathExtras.h"
+
+#include <limits>
+
+using namespace mlir;
+using namespace llama4;
+using namespace llama4::kernel;
+
+void RegionEmitter::storeResult(Value result, Value value, Chunk &chunk) {
+  auto type = cast<RankedTensorType>(result.getType());
+  Value row = resultRows_.lookup(result);
+  if (isa<lm::BlockType>(type.getElementType()))
+    return storeQuantized(row, type.getDimSize(1), value, chunk);
+  if (type.getElementType().isBF16())
+    return ir_.store(ir_.narrowToBf16(value), chunk.active,
+                     ir_.at(row, ir_.mul(chunk.column, 2)));
+  ir_.store(value, chunk.active, ir_.at(row, ir_.mul(chunk.column, 4)));
+}
+
+/// Stores one block of a q8_32 row (KernelAbi.h); `chunk` is exactly one block.
+void RegionEmitter::storeQuantized(Value row, int64_t columns, Value value, Chunk &chunk) {
+  int64_t lanes = chunk.lanes, blocks = llvm::divideCeil(columns, L4_Q8_BLOCK);
+  Type f32 = ir_.b.getF32Type(), i32 = ir_.b.getI32Type();
+  if (chunk.active < lanes)
+    value = ir_.make<arith::SelectOp>(ir_.firstLanes(lanes, chunk.active), value,
+                                      ir_.floatLike(value.getType(), 0.0));
+  Value magnitudes = ir_.make<math::AbsFOp>(value);
+  Value largest = ir_.lane(
+      ir_.foldHalves(magnitudes, 1, [&](Value x, Value y) { return ir_.larger(x, y); }), 0);
+  Value scale = ir_.make<arith::DivFOp>(largest, ir_.floatLike(f32, 127.0));
+  // 127 / max overflows for the smallest numbers of all; a finite inverse keeps 0 * inverse at 0.
+  Value finite = ir_.floatLike(f32, std::numeric_limits<float>::max());
+  Value inverse = ir_.make<arith::DivFOp>(ir_.floatLike(f32, 127.0), largest);
+  Value isSmall = ir_.make<arith::CmpFOp>(arith::CmpFPredicate::OLT, inverse, finite);
+  inverse = ir_.make<arith::SelectOp>(isSmall, inverse, finite);
+  Value scaled = ir_.make<arith::MulFOp>(value, ir_.splat(inverse, lanes));
+  Value ints = ir_.make<arith::FPToSIOp>(ir_.vectorOf(lanes, i32),
+                                         ir_.make<math::RoundEvenOp>(scaled));
+  Value sum = ir_.make<vector::ReductionOp>(vector::CombiningKind::ADD, ints);
+  Value scaledSum = ir_.make<arith::MulFOp>(scale, ir_.make<arith::SIToFPOp>(f32, sum));
+  ir_.store(ir_.make<arith::TruncIOp>(ir_.vectorOf(lanes, ir_.b.getI8Type()), ints),
+            ir_.at(row, chunk.column));
+  Value block = ir_.mul(ir_.div(chunk.column, L4_Q8_BLOCK), 4);
+  Value planes = ir_.at(row, ir_.add(block, blocks * L4_Q8_BLOCK));
+  ir_.store(scale, planes);
+  ir_.store(scaledSum, ir_.at(planes, blocks * 4));
+  ir_.store(sum, ir_.at(planes, blocks * 8));
+}
+
+//===----------------------------------------------------------------------===//
+// Pages
+//===----------------------------------------------------------------------===//
+
+void RegionEmitter::putKv(lm::KvPutOp op, Value value, Chunk &chunk) {
+  lm::KvLayerType kv = op.getKv().getType();
+  const KvPlace &place = kvPlaces_.find(op.getKv())->second;
+  bool isNarrow = kv.getElementType().isBF16();
+  if (isNarrow)
+    value = ir_.narrowToBf16(value);
+  if (op.getPlane() == lm::KvPlane::Value)
+    return putValuePlane(kv, place, value, chunk);
+  // K [head][dim][16 tokens]: consecutive columns are 16 elements apart.
+  int64_t bytes = isNarrow ? 2 : 4;
+  Value first = ir_.add(ir_.mul(chunk.column, L4_PAGE_TOKENS), place.slot);
+  Value pointer = ir_.at(place.page, ir_.mul(first, bytes));
+  for (int64_t i = 0; i < chunk.active; ++i)
+    ir_.store(ir_.lane(value, i), ir_.at(pointer, i * L4_PAGE_TOKENS * bytes));
+}
+
+/// V [head][16 tokens][dim padded to 16], behind K.
+void RegionEmitter::putValuePlane(lm::KvLayerType kv, const KvPlace &place, Value value,
+                                  Chunk &chunk) {
+  int64_t dim = kv.getDim(), padded = llvm::alignTo(dim, 16);
+  int64_t bytes = kv.getElementType().isBF16() ? 2 : 4;
+  Value plane = ir_.at(place.page, kv.getHeads() * dim * L4_PAGE_TOKENS * bytes);
+  auto pointerTo = [&](Value column) {
+    Value token = ir_.add(ir_.mul(ir_.div(column, dim), L4_PAGE_TOKENS), place.slot);
+    Value element = ir_.add(ir_.mul(token, padded), ir_.rem(column, dim));
+    return ir_.at(plane, ir_.mul(element, bytes));
+  };
+  if (dim % chunk.lanes == 0 && chunk.divisor % chunk.lanes == 0)
+    return ir_.store(value, chunk.active, pointerTo(chunk.column));
+  for (int64_t i = 0; i < chunk.active; ++i)
+    ir_.store(ir_.lane(value, i), pointerTo(ir_.add(chunk.column, i)));
+}

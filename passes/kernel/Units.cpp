@@ -1,0 +1,158 @@
+//===- Units.cpp - tiles, units and scratch of kernels --------------------===//
+
+#include "passes/kernel/Units.h"
+
+#include "compiler/microkernels/Microkernels.h"
+#include "runtime/format/KernelAbi.h"
+
+#include "llvm/Support/MathExtras.h"
+
+#include <numeric>
+
+using namespace mlir;
+using namespace llama4;
+using namespace llama4::kernel;
+
+/// True for a result whose rows are quantized in blocks of columns.
+static bool isQuantized(Value result) {
+  return isa<lm::BlockType>(cast<RankedTensorType>(result.getType()).getElementType());
+}
+
+static bool isFloat32(Value result) {
+  return cast<RankedTensorType>(result.getType()).getElementType().isF32();
+}
+
+/// Columns that rotations and quantized results in `region` need together, 0 when it reduces over
+/// the row or a head of `dim` columns is cut by the width.
+static int64_t regionUnit(Region &region, ValueRange results, int64_t width) {
+  int64_t unit = llvm::any_of(results, isQuantized) ? L4_Q8_BLOCK : 1;
+  for (Operation &op : region.front()) {
+    if (isa<lm::ReduceOp>(op))
+      return 0;
+    auto rotate = dyn_cast<lm::RotateOp>(op);
+    if (!rotate)
+      continue;
+    int64_t dim = rotate.getDim();
+    if (dim < 1 || dim > maxUnitColumns || width % dim != 0)
+      return 0;
+    unit = std::lcm(unit, dim);
+    if (unit > maxUnitColumns)
+      return 0;
+  }
+  return unit;
+}
+
+int64_t kernel::linearUnit(lm::LinearOp op, unsigned group) {
+  ValueRange results = op.getOutputs().slice(op.getFirstResult(group), op.getNumResults(group));
+  int64_t unit = regionUnit(op.getEpilogues()[group], results, op.getGroupWidth(group));
+  if (unit == 0)
+    return 0;
+  unit = std::lcm(unit, microkernels::kPanelRows);
+  return unit <= maxUnitColumns ? unit : 0;
+}
+
+int64_t kernel::linearUnits(lm::LinearOp op) {
+  int64_t total = 0;
+  for (unsigned group = 0; group < op.getGroups().size(); ++group) {
+    int64_t unit = linearUnit(op, group);
+    if (unit == 0)
+      return 0;
+    total += llvm::divideCeil(op.getGroupWidth(group), unit);
+  }
+  return total;
+}
+
+int64_t kernel::attentionUnit(lm::AttentionOp op) {
+  int64_t columns = cast<RankedTensorType>(op.getQuery().getType()).getDimSize(1);
+  int64_t unit = columns / op.getKv().getType().getHeads();
+  int64_t needed = regionUnit(op.getEpilogue(), op.getOutputs(), columns);
+  return needed != 0 && unit % needed == 0 ? unit : 0;
+}
+
+bool kernel::hasUnits(Operation *op) {
+  if (auto linear = dyn_cast<lm::LinearOp>(op))
+    return linearUnits(linear) != 0;
+  if (auto attention = dyn_cast<lm::AttentionOp>(op))
+    return attentionUnit(attention) != 0;
+  return true;
+}
+
+AffineMap kernel::kernelGrid(Operation *op) {
+  AffineExpr symbol = getAffineDimExpr(0, op->getContext());
+  auto tiles = [&](target::CoreAttr core, int64_t units) {
+    if (!core || core.getTokens() < 1 || units == 0)
+      return AffineMap();
+    return AffineMap::get(1, 0, symbol.ceilDiv(core.getTokens()) * units);
+  };
+  if (auto linear = dyn_cast<lm::LinearOp>(op))
+    return tiles(linear.getCoreAttr(), linearUnits(linear));
+  if (auto attention = dyn_cast<lm::AttentionOp>(op))
+    return tiles(attention.getCoreAttr(),
+                 attentionUnit(attention) ? attention.getKv().getType().getHeads() : 0);
+  return AffineMap::get(1, 0, symbol);
+}
+
+bool kernel::isDirect(lm::LinearOp op, unsigned group) {
+  return op.isIdentity(group) &&
+         llvm::all_of(op.getOutputs().slice(op.getFirstResult(group), op.getNumResults(group)),
+                      isFloat32);
+}
+
+bool kernel::isDirect(lm::AttentionOp op) {
+  return op.isIdentity() && llvm::all_of(op.getOutputs(), isFloat32);
+}
+
+bool kernel::needsSlot(lm::RotateOp rotate) {
+  if (rotate.getStyle() == lm::RotateStyle::Pairs || isa<BlockArgument>(rotate.getInput()))
+    return false;
+  auto element = rotate.getInput().getDefiningOp<lm::ElementOp>();
+  return !element || (element.getColumn() && !element.getColumn()->isIdentity());
+}
+
+int64_t kernel::slotBytes(int64_t width) { return llvm::alignTo(width * 4, 64); }
+
+static int64_t allSlots(Region &region, int64_t width) {
+  return slotBytes(width) * llvm::count_if(region.front().getOps<lm::RotateOp>(), needsSlot);
+}
+
+ScratchPlan kernel::rowScratch(lm::RowOp op) {
+  ScratchPlan plan;
+  plan.slots = allSlots(op.getBody(), op.getWidth());
+  return plan;
+}
+
+ScratchPlan kernel::linearScratch(lm::LinearOp op, unsigned group) {
+  ScratchPlan plan;
+  int64_t unit = linearUnit(op, group);
+  int64_t tokens = op.getCoreAttr() ? op.getCoreAttr().getTokens() : 0;
+  if (!isDirect(op, group))
+    plan.tile = op.getGroups()[group] * tokens * unit * 4;
+  plan.slots = allSlots(op.getEpilogues()[group], unit);
+  return plan;
+}
+
+ScratchPlan kernel::attentionScratch(lm::AttentionOp op) {
+  ScratchPlan plan;
+  lm::KvLayerType kv = op.getKv().getType();
+  int64_t unit = attentionUnit(op);
+  int64_t tokens = op.getCoreAttr() ? op.getCoreAttr().getTokens() : 0;
+  if (!isDirect(op))
+    plan.tile = tokens * slotBytes(unit);
+  plan.core = llvm::alignTo(
+      microkernels::attentionScratchBytes(unit / kv.getDim(), kv.getDim(), tokens), 64);
+  plan.slots = allSlots(op.getEpilogue(), unit);
+  return plan;
+}
+
+int64_t kernel::kernelScratchBytes(cmd::KernelOp kernel) {
+  Operation *op = kernel.getFusedOp();
+  if (auto row = dyn_cast_or_null<lm::RowOp>(op))
+    return rowScratch(row).bytes();
+  if (auto attention = dyn_cast_or_null<lm::AttentionOp>(op))
+    return attentionScratch(attention).bytes();
+  int64_t bytes = 0;
+  if (auto linear = dyn_cast_or_null<lm::LinearOp>(op))
+    for (unsigned group = 0; group < linear.getGroups().size(); ++group)
+      bytes = std::max(bytes, linearScratch(linear, group).bytes());
+  return bytes;
+}

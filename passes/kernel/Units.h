@@ -1,0 +1,71 @@
+//===- Units.h - tiles, units and scratch of kernels -------------*- C++ -*-===//
+//
+// What fusion, lowering and code generation must agree on about a kernel before there is code: how
+// many columns one tile of a contraction holds, how many tiles there are, and how much private
+// memory a worker needs. Nothing here changes IR.
+//
+// A tile of a linear is `tokens` tokens (its core attribute) x one unit of one group. A unit is a
+// whole number of weight panels, of rotated heads and of quantization blocks, so that an epilogue
+// never needs an element of another tile. The last unit of a group may be cut by the group's width.
+//
+//===----------------------------------------------------------------------===//
+#ifndef LLAMA4_PASSES_KERNEL_UNITS_H
+#define LLAMA4_PASSES_KERNEL_UNITS_H
+
+#include "dialects/cmd/Cmd.h"
+
+#include "mlir/IR/AffineMap.h"
+
+namespace llama4::kernel {
+
+/// Widest unit in columns: a tile of 64 tokens then fits the second-level cache.
+inline constexpr int64_t maxUnitColumns = 1024;
+
+/// Columns of one unit of `group`, or 0 where its epilogue has no unit: it reduces over the row,
+/// rotates heads that don't divide the width, or needs more than `maxUnitColumns` at once.
+int64_t linearUnit(lm::LinearOp op, unsigned group);
+
+/// Units of all groups together; 0 when a group has no unit.
+int64_t linearUnits(lm::LinearOp op);
+
+/// Columns of one attention tile (the query heads of one KV head), or 0 where the epilogue has no
+/// such unit.
+int64_t attentionUnit(lm::AttentionOp op);
+
+/// True when every epilogue of `op` has a unit; true for ops without epilogues.
+bool hasUnits(mlir::Operation *op);
+
+/// Tiles of a kernel that holds `op`, as a map of the entry's symbol. Null where `op` has no units
+/// or is a contraction without core.
+mlir::AffineMap kernelGrid(mlir::Operation *op);
+
+/// True when the contraction writes its results itself and there is no tile in scratch: the
+/// epilogue is the identity and everything is stored as f32.
+bool isDirect(lm::LinearOp op, unsigned group);
+bool isDirect(lm::AttentionOp op);
+
+/// True when `rotate` reads its partner columns from a row that it first fills in scratch. Others
+/// read a tile or an operand that lies in memory anyway, or exchange neighbours in registers.
+bool needsSlot(lm::RotateOp rotate);
+
+/// Private memory of a worker: the tile, then what the core wants, then one float row per rotated
+/// expression. Parts start at multiples of 64 bytes.
+struct ScratchPlan {
+  int64_t tile = 0;
+  int64_t core = 0;
+  int64_t slots = 0;
+  int64_t bytes() const { return tile + core + slots; }
+};
+ScratchPlan rowScratch(lm::RowOp op);
+ScratchPlan linearScratch(lm::LinearOp op, unsigned group);
+ScratchPlan attentionScratch(lm::AttentionOp op);
+
+/// Bytes of one slot of a region over `width` columns.
+int64_t slotBytes(int64_t width);
+
+/// Bytes of scratch that a kernel needs; what the kernel table of the program says.
+int64_t kernelScratchBytes(cmd::KernelOp kernel);
+
+} // namespace llama4::kernel
+
+#endif // LLAMA4_PASSES_KERNEL_UNITS_H

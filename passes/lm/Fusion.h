@@ -1,0 +1,41 @@
+//===- Fusion.h - what the fusions of row work share ------------*- C++ -*-===//
+//
+// A fusion inlines the body of one region into another: loads of the producer's results become the
+// scalars that the producer would have yielded.
+//
+//===----------------------------------------------------------------------===//
+#ifndef LLAMA4_PASSES_LM_FUSION_H
+#define LLAMA4_PASSES_LM_FUSION_H
+
+#include "dialects/lm/Lm.h"
+
+#include "mlir/IR/Builders.h"
+#include "mlir/IR/IRMapping.h"
+
+namespace llama4::lm {
+
+/// Scalars that stand for tensors while a body is inlined.
+using KnownElements = llvm::SmallDenseMap<mlir::Value, mlir::Value>;
+
+/// True when `row` reads `tensor` only at the current row and column.
+bool readsElementwise(RowOp row, mlir::Value tensor);
+
+/// True when `row` reads any result of `producer`.
+bool readsResultOf(RowOp row, mlir::Operation *producer);
+
+/// Clones the ops of `block` except its terminator at the builder's insertion point; loads of
+/// tensors in `known` become their scalars, block arguments what `mapping` says. Returns the
+/// scalars that the terminator yields.
+llvm::SmallVector<mlir::Value> inlineBody(mlir::OpBuilder &builder, mlir::Block &block,
+                                          mlir::IRMapping &mapping, const KnownElements &known);
+
+/// True when every use of `producer` other than `consumer` comes after `consumer` in their block.
+bool isFirstUser(mlir::Operation *producer, mlir::Operation *consumer);
+
+/// Moves the side-effect free ops that `op` needs and that stand after `place` before `place`;
+/// false, with nothing moved, when a value that is computed by other ops is needed.
+bool hoistOperandsBefore(mlir::Operation *op, mlir::Operation *place);
+
+} // namespace llama4::lm
+
+#endif // LLAMA4_PASSES_LM_FUSION_H

@@ -1,0 +1,79 @@
+//===- OutlineKernels.cpp - every fused op becomes a kernel and a call ----===//
+
+#include "passes/Passes.h"
+#include "passes/kernel/Units.h"
+
+#include "mlir/IR/Builders.h"
+#include "mlir/IR/IRMapping.h"
+#include "mlir/Transforms/RegionUtils.h"
+
+namespace llama4 {
+#define GEN_PASS_DEF_LOWEROUTLINEKERNELS
+#include "passes/Passes.h.inc"
+} // namespace llama4
+
+using namespace mlir;
+using namespace llama4;
+
+namespace {
+
+/// Collects the module paths that a location was made from, each once, in order.
+void collectSources(Location loc, llvm::SmallSetVector<StringAttr, 8> &sources) {
+  if (auto name = dyn_cast<NameLoc>(loc)) {
+    sources.insert(name.getName());
+    return;
+  }
+  if (auto fused = dyn_cast<FusedLoc>(loc))
+    for (Location part : fused.getLocations())
+      collectSources(part, sources);
+}
+
+/// Where an op came from: its own places, or its name where it has none.
+ArrayAttr getSources(Operation *op) {
+  llvm::SmallSetVector<StringAttr, 8> sources;
+  collectSources(op->getLoc(), sources);
+  if (sources.empty())
+    sources.insert(op->getName().getIdentifier());
+  SmallVector<Attribute> attrs(sources.begin(), sources.end());
+  return ArrayAttr::get(op->getContext(), attrs);
+}
+
+struct LowerOutlineKernelsPass : llama4::impl::LowerOutlineKernelsBase<LowerOutlineKernelsPass> {
+  void runOnOperation() override {
+    SymbolTable symbols(getOperation());
+    for (auto func : llvm::make_early_inc_range(getOperation().getOps<func::FuncOp>())) {
+      if (!lm::getEntry(func))
+        continue;
+      SmallVector<Operation *> fused;
+      for (Operation &op : func.getBody().front())
+        if (isa<lm::EmbedOp, lm::RowOp, lm::LinearOp, lm::AttentionOp>(op))
+          fused.push_back(&op);
+      for (Operation *op : fused)
+        outline(op, func, symbols);
+    }
+  }
+
+private:
+  void outline(Operation *op, func::FuncOp func, SymbolTable &symbols) {
+    llvm::SetVector<Value> inputs(op->operand_begin(), op->operand_end());
+    getUsedValuesDefinedAbove(op->getRegions(), inputs);
+    std::string name = (func.getName() + "_" + op->getName().stripDialect()).str();
+    OpBuilder builder(func);
+    auto outlined = cmd::KernelOp::create(builder, op->getLoc(), name, kernel::kernelGrid(op), IntegerAttr());
+    symbols.insert(outlined); // makes the name unique
+    Block *block = builder.createBlock(&outlined.getBody());
+    IRMapping mapping;
+    for (Value input : inputs)
+      mapping.map(input, block->addArgument(input.getType(), op->getLoc()));
+    Operation *body = builder.clone(*op, mapping);
+    cmd::YieldOp::create(builder, op->getLoc(), body->getResults());
+    builder.setInsertionPoint(op);
+    auto call = cmd::CallOp::create(builder, op->getLoc(), op->getResultTypes(),
+                                    outlined.getSymName(), inputs.getArrayRef(), getSources(op));
+    op->replaceAllUsesWith(call);
+    op->erase();
+    ++numKernels;
+  }
+};
+
+} // namespace
