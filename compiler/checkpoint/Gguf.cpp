@@ -20,7 +20,8 @@ namespace llama4 {
 
 /// Longest metadata key, longest tensor name and most dimensions, as the format says.
 static constexpr uint64_t kMaxKey = 65535, kMaxTensorName = 64, kMaxDimensions = 4;
-/// Most entries of each kind. The real ones have some tens of keys and at most some thousand tensors.
+/// Most entries of each kind. The real ones have some tens of keys and at most some thousand
+/// tensors.
 static constexpr uint64_t kMaxKeys = 65536, kMaxTensors = 1'000'000;
 /// Smallest encodings: key length, key, value type, value; name length, dimensions, extent, type,
 /// offset.
@@ -93,8 +94,7 @@ Status GgufParser::cut(const std::string &what) const {
                 ", expected a complete file; fetch the file again.");
 }
 
-Status GgufParser::readBytes(uint64_t length, std::span<const std::byte> &bytes,
-                             const char *what) {
+Status GgufParser::readBytes(uint64_t length, std::span<const std::byte> &bytes, const char *what) {
   if (length > remaining())
     return cut(what);
   bytes = file_.subspan(position_, length);
@@ -136,7 +136,7 @@ Status GgufParser::readHeader(uint64_t &tensors, uint64_t &keys) {
   uint32_t version = 0;
   LLAMA4_RETURN_IF_ERROR(read(magic, "the magic"));
   if (std::memcmp(magic, "GGUF", 4) != 0)
-    return refuse("header: found magic " + quoted({magic, 4}) +
+    return refuse("header: found magic " + quoteName({magic, 4}) +
                   ", expected \"GGUF\"; this is not a GGUF file.");
   LLAMA4_RETURN_IF_ERROR(read(version, "the version"));
   if (version >= 0x01000000)
@@ -203,7 +203,7 @@ Status GgufParser::readEntry(Gguf &gguf) {
   LLAMA4_RETURN_IF_ERROR(readString(key, kMaxKey, "a key"));
   if (key.empty())
     return refuse(where_ + ": found an empty key, expected a name; fetch the file again.");
-  where_ = "metadata key " + quoted(key);
+  where_ = "metadata key " + quoteName(key);
   GgufType type = GgufType::U8;
   LLAMA4_RETURN_IF_ERROR(readType(type));
   std::optional<GgufValue> value;
@@ -224,7 +224,7 @@ Status GgufParser::readMetadata(uint64_t count, Gguf &gguf) {
   auto twice = std::adjacent_find(gguf.byKey_.begin(), gguf.byKey_.end(),
                                   [&](uint32_t a, uint32_t b) { return key(a) == key(b); });
   if (twice != gguf.byKey_.end())
-    return refuse("metadata key " + quoted(key(*twice)) +
+    return refuse("metadata key " + quoteName(key(*twice)) +
                   ": found it twice, expected it once; fetch the file again.");
   return {};
 }
@@ -268,7 +268,7 @@ Status GgufParser::readInfo(Info &tensor) {
   std::string_view name;
   LLAMA4_RETURN_IF_ERROR(readString(name, kMaxTensorName, "a tensor name"));
   tensor.tensor.name = name;
-  where_ = "tensor " + quoted(name);
+  where_ = "tensor " + quoteName(name);
   if (name.empty())
     return refuse(where_ + ": found an empty name, expected one; fetch the file again.");
   LLAMA4_RETURN_IF_ERROR(readShape(tensor.tensor));
@@ -276,9 +276,10 @@ Status GgufParser::readInfo(Info &tensor) {
   LLAMA4_RETURN_IF_ERROR(read(type, "the tensor type"));
   std::optional<DType> dtype = dtypeFromGgml(type);
   if (!dtype)
-    return refuse(where_ + ": found ggml type " + std::to_string(type) +
-                  ", expected F32, F16, BF16, Q4_0, Q4_1, Q5_0, Q5_1, Q8_0, Q2_K to Q6_K or a plain "
-                  "number type; requantize the checkpoint to one of these.");
+    return refuse(
+        where_ + ": found ggml type " + std::to_string(type) +
+        ", expected F32, F16, BF16, Q4_0, Q4_1, Q5_0, Q5_1, Q8_0, Q2_K to Q6_K or a plain "
+        "number type; requantize the checkpoint to one of these.");
   tensor.tensor.dtype = *dtype;
   return read(tensor.offset, "the tensor offset");
 }
@@ -294,12 +295,13 @@ Status GgufParser::place(std::vector<Info> &infos, Gguf &gguf) {
   uint64_t end = 0;
   for (Info &entry : infos) {
     SourceTensor &tensor = entry.tensor;
-    const std::string at = "tensor " + quoted(tensor.name) + ": found ";
+    const std::string at = "tensor " + quoteName(tensor.name) + ": found ";
     std::optional<uint64_t> bytes = tensorBytes(tensor.dtype, tensor.shape);
     if (!bytes)
-      return refuse(at + "shape " + shapeText(tensor.shape) + " of type " +
-                    std::string(dtypeName(tensor.dtype)) +
-                    ", expected whole blocks in a row and a size below 2^64; fetch the file again.");
+      return refuse(
+          at + "shape " + shapeText(tensor.shape) + " of type " +
+          std::string(dtypeName(tensor.dtype)) +
+          ", expected whole blocks in a row and a size below 2^64; fetch the file again.");
     if (entry.offset % gguf.alignment_ != 0)
       return refuse(at + "offset " + std::to_string(entry.offset) + ", expected a multiple of " +
                     std::to_string(gguf.alignment_) + "; fetch the file again.");
@@ -336,7 +338,7 @@ Result<Gguf> GgufParser::run() {
   auto sameName = [](const SourceTensor &a, const SourceTensor &b) { return a.name == b.name; };
   auto twice = std::adjacent_find(gguf.tensors_.begin(), gguf.tensors_.end(), sameName);
   if (twice != gguf.tensors_.end())
-    return refuse("tensor " + quoted(twice->name) +
+    return refuse("tensor " + quoteName(twice->name) +
                   ": found the name twice, expected it once; fetch the file again.");
   return gguf;
 }

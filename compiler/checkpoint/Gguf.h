@@ -41,8 +41,8 @@ enum class GgufType : uint32_t {
 /// "u32", "string", ...
 std::string_view ggufTypeName(GgufType type);
 
-/// A metadata value: a checked view into the file. The accessors return nothing when the value is of
-/// another kind or doesn't fit; they never convert between numbers, text and booleans.
+/// A metadata value: a checked view into the file. The accessors return nothing when the value is
+/// of another kind or doesn't fit; they never convert between numbers, text and booleans.
 class GgufValue {
 public:
   GgufValue(GgufType type, GgufType elementType, uint64_t count, std::span<const std::byte> bytes)

@@ -19,8 +19,7 @@ template <typename T> T load(const std::byte *data) {
 }
 
 /// Calls `visit` with one stored number; false for types that are not numbers.
-template <typename Visit>
-bool visitNumber(GgufType type, const std::byte *data, Visit visit) {
+template <typename Visit> bool visitNumber(GgufType type, const std::byte *data, Visit visit) {
   switch (type) {
   case GgufType::U8:
     return visit(load<uint8_t>(data));

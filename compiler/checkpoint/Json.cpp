@@ -31,7 +31,7 @@ public:
   bool key(string_t &value) override {
     key_ = value;
     if (stack_.back()->contains(key_))
-      return fail("the key " + quoted(key_) + " twice in one object");
+      return fail("the key " + quoteName(key_) + " twice in one object");
     return true;
   }
   bool parse_error(std::size_t position, const std::string &,

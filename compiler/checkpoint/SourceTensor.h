@@ -16,8 +16,8 @@
 
 namespace llama4 {
 
-/// A view of one stored tensor. The bytes belong to the Checkpoint (or the mapped file) that it came
-/// from, are dense, have exactly the size that shape and type say, and may be unaligned.
+/// A view of one stored tensor. The bytes belong to the Checkpoint (or the mapped file) that it
+/// came from, are dense, have exactly the size that shape and type say, and may be unaligned.
 struct SourceTensor {
   std::string name;
   DType dtype = DType::F32;
@@ -33,9 +33,7 @@ struct SourceTensor {
     return count;
   }
   /// Extent of the innermost dimension; 1 for a scalar.
-  uint64_t rowElements() const {
-    return shape.empty() ? 1 : static_cast<uint64_t>(shape.back());
-  }
+  uint64_t rowElements() const { return shape.empty() ? 1 : static_cast<uint64_t>(shape.back()); }
 };
 
 /// "[512, 128]".

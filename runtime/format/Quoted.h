@@ -14,7 +14,7 @@ namespace llama4 {
 
 /// `text` in double quotes, printable ASCII as it is, every other byte as \xNN, cut after `limit`
 /// bytes with "...".
-inline std::string quoted(std::string_view text, size_t limit = 120) {
+inline std::string quoteName(std::string_view text, size_t limit = 120) {
   constexpr char kHex[] = "0123456789abcdef";
   std::string out = "\"";
   for (char c : text.substr(0, limit)) {

@@ -25,7 +25,7 @@ struct Entry {
   uint64_t begin = 0, end = 0; ///< bytes relative to the end of the header
 };
 
-std::string nameOf(const Entry &entry) { return "tensor " + quoted(entry.tensor.name); }
+std::string nameOf(const Entry &entry) { return "tensor " + quoteName(entry.tensor.name); }
 
 /// Events of the JSON header. Every handler returns false after `fail`, which ends the parse.
 class HeaderHandler final : public nlohmann::json_sax<nlohmann::json> {
@@ -70,9 +70,9 @@ private:
 
   Place place_ = Place::Start;
   bool rootKeyIsMetadata_ = false;
-  std::string key_;         ///< the last key of the metadata object
-  unsigned field_ = None;   ///< the last key of a tensor object
-  unsigned seen_ = None;    ///< fields of the current tensor already read
+  std::string key_;       ///< the last key of the metadata object
+  unsigned field_ = None; ///< the last key of a tensor object
+  unsigned seen_ = None;  ///< fields of the current tensor already read
   unsigned offsetCount_ = 0;
 };
 
@@ -111,10 +111,10 @@ bool HeaderHandler::tensorField(const std::string &name) {
            : name == "data_offsets" ? OffsetsField
                                     : None;
   if (field_ == None)
-    return fail(nameOf(entries.back()) + ": found the field " + quoted(name) +
+    return fail(nameOf(entries.back()) + ": found the field " + quoteName(name) +
                 ", expected dtype, shape and data_offsets; fetch the file again.");
   if (seen_ & field_)
-    return fail(nameOf(entries.back()) + ": found the field " + quoted(name) +
+    return fail(nameOf(entries.back()) + ": found the field " + quoteName(name) +
                 " twice, expected it once; fetch the file again.");
   seen_ |= field_;
   return true;
@@ -165,7 +165,7 @@ bool HeaderHandler::string(string_t &value) {
     return unexpected("text");
   std::optional<DType> dtype = dtypeFromSafetensors(value);
   if (!dtype)
-    return fail(nameOf(entries.back()) + ": found dtype " + quoted(value) +
+    return fail(nameOf(entries.back()) + ": found dtype " + quoteName(value) +
                 ", expected one such as F32, F16, BF16, F8_E4M3, I8, I32, I64 or BOOL; convert the "
                 "tensor.");
   entries.back().tensor.dtype = *dtype;
@@ -195,21 +195,22 @@ bool HeaderHandler::number_unsigned(number_unsigned_t value) {
 Result<std::string_view> headerText(std::span<const std::byte> file) {
   uint64_t length = 0;
   if (file.size() < sizeof(length))
-    return Status::invalidInput("found " + std::to_string(file.size()) +
-                                " bytes, expected a header length of 8 bytes; fetch the file again.");
+    return Status::invalidInput(
+        "found " + std::to_string(file.size()) +
+        " bytes, expected a header length of 8 bytes; fetch the file again.");
   std::memcpy(&length, file.data(), sizeof(length));
   if (length > kSafetensorsMaxHeader)
-    return Status::invalidInput("found a header of " + std::to_string(length) +
-                                " bytes, expected at most " + std::to_string(kSafetensorsMaxHeader) +
-                                "; this is not a safetensors file.");
+    return Status::invalidInput(
+        "found a header of " + std::to_string(length) + " bytes, expected at most " +
+        std::to_string(kSafetensorsMaxHeader) + "; this is not a safetensors file.");
   if (length > file.size() - sizeof(length))
     return Status::invalidInput("found a header of " + std::to_string(length) +
                                 " bytes in a file of " + std::to_string(file.size()) +
                                 ", expected it inside the file; fetch the file again.");
   std::string_view text(reinterpret_cast<const char *>(file.data()) + sizeof(length), length);
   if (text.empty() || text.front() != '{')
-    return Status::invalidInput(
-        "found a header that doesn't start with '{', expected JSON; this is not a safetensors file.");
+    return Status::invalidInput("found a header that doesn't start with '{', expected JSON; this "
+                                "is not a safetensors file.");
   // The JSON library takes a NUL byte for the end of its input.
   if (text.find('\0') != std::string_view::npos)
     return Status::invalidInput(
@@ -243,8 +244,9 @@ Status checkLayout(std::vector<Entry> &entries, uint64_t dataBytes) {
     position = entry.end;
   }
   if (position != dataBytes)
-    return Status::invalidInput("found " + std::to_string(dataBytes - position) +
-                                " bytes after the last tensor, expected none; fetch the file again.");
+    return Status::invalidInput(
+        "found " + std::to_string(dataBytes - position) +
+        " bytes after the last tensor, expected none; fetch the file again.");
   return {};
 }
 
@@ -252,7 +254,7 @@ Status checkLayout(std::vector<Entry> &entries, uint64_t dataBytes) {
 Status takeMetadata(HeaderHandler &handler, std::map<std::string, std::string> &metadata) {
   for (auto &[key, value] : handler.metadata)
     if (!metadata.emplace(key, std::move(value)).second)
-      return Status::invalidInput("found the __metadata__ key " + quoted(key) +
+      return Status::invalidInput("found the __metadata__ key " + quoteName(key) +
                                   " twice, expected it once; fetch the file again.");
   return {};
 }
@@ -286,7 +288,7 @@ Result<SafetensorsContent> parseSafetensors(std::span<const std::byte> file) {
   };
   auto twice = std::adjacent_find(content.tensors.begin(), content.tensors.end(), same);
   if (twice != content.tensors.end())
-    return Status::invalidInput("tensor " + quoted(twice->name) +
+    return Status::invalidInput("tensor " + quoteName(twice->name) +
                                 ": found the name twice, expected it once; fetch the file again.");
   return content;
 }

@@ -75,7 +75,8 @@ private:
 /// Writes a file that appears complete or not at all. Tensors are stored by decreasing element size
 /// and then by name, after a header padded to 8 bytes, so that every element is aligned; the same
 /// input gives the same bytes. Errors: InvalidInput for a duplicate name, a name that is not UTF-8
-/// or is "__metadata__", a type that safetensors doesn't have, bytes that don't match the shape; Io.
+/// or is "__metadata__", a type that safetensors doesn't have, bytes that don't match the shape;
+/// Io.
 Status writeSafetensors(const std::string &path, std::span<const SafetensorsTensor> tensors,
                         const std::map<std::string, std::string> &metadata = {});
 

@@ -30,7 +30,7 @@ std::string jsonString(std::string_view text) {
 }
 
 Status checkTensor(const SafetensorsTensor &tensor) {
-  const std::string what = "tensor " + quoted(tensor.name) + ": found ";
+  const std::string what = "tensor " + quoteName(tensor.name) + ": found ";
   if (dtypeInfo(tensor.dtype).safetensors.empty())
     return Status::invalidInput(what + "type " + std::string(dtypeName(tensor.dtype)) +
                                 ", expected one that safetensors has; dequantize it first.");
@@ -59,10 +59,11 @@ Result<std::vector<const SafetensorsTensor *>> ordered(std::span<const Safetenso
   auto twice = std::adjacent_find(order.begin(), order.end(),
                                   [](auto *a, auto *b) { return a->name == b->name; });
   if (twice != order.end())
-    return Status::invalidInput("tensor " + quoted((*twice)->name) +
+    return Status::invalidInput("tensor " + quoteName((*twice)->name) +
                                 ": found the name twice, expected it once; rename one of them.");
-  std::stable_sort(order.begin(), order.end(), [](auto *a, auto *b) {
-    return dtypeInfo(a->dtype).blockBytes > dtypeInfo(b->dtype).blockBytes;
+  std::sort(order.begin(), order.end(), [](auto *a, auto *b) {
+    const uint32_t sizeA = dtypeInfo(a->dtype).blockBytes, sizeB = dtypeInfo(b->dtype).blockBytes;
+    return sizeA != sizeB ? sizeA > sizeB : a->name < b->name;
   });
   return order;
 }
