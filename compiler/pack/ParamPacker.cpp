@@ -17,7 +17,8 @@ Result<SourceRows> SourceRows::create(const SourceTensor &tensor, int64_t rows, 
   source.tensor_ = &tensor;
   source.cols_ = cols;
   std::optional<uint64_t> bytes = rowBytes(tensor.dtype, static_cast<uint64_t>(cols));
-  if (rows < 1 || cols < 1 || tensor.elements() != static_cast<uint64_t>(rows) * cols || !bytes)
+  if (rows < 1 || cols < 1 ||
+      tensor.elements() != static_cast<uint64_t>(rows) * static_cast<uint64_t>(cols) || !bytes)
     return Status::invalidInput("tensor '" + tensor.name + "': found " + shapeText(tensor.shape) +
                                 ", expected " + std::to_string(rows) + " rows of " +
                                 std::to_string(cols) + "; the file is not of this model.");

@@ -1,0 +1,145 @@
+//===- Layout.cpp - packing of weight panels and its inverse --------------===//
+//
+// Each layout is written once, as a visitor of (offset in the source row, offset in the panel)
+// pairs of equal bytes; packing and unpacking walk the same pairs.
+//
+//===----------------------------------------------------------------------===//
+#include "compiler/pack/Layout.h"
+
+#include <cassert>
+#include <cstring>
+
+namespace llama4::pack {
+namespace {
+
+// Columns of a block, and its bytes in the source.
+constexpr int64_t kBlock = 32;
+constexpr int64_t kQ8Block = 34;
+constexpr int64_t kQ4Block = 20;
+/// Panel bytes of two q8_0 blocks, and of the scales in front of them; of one q4_1 block.
+constexpr int64_t kQ8Pair = 2 * kQ8Block * kPanelRows;
+constexpr int64_t kQ8Scales = 2 * 2 * kPanelRows;
+constexpr int64_t kQ4Panel = kQ4Block * kPanelRows;
+/// Stored quants of q8_0 are unsigned: q + 128, which is q with its highest bit flipped.
+constexpr std::byte kQ8Bias{0x80};
+
+/// Where the 512 quants of q8_0 block `b` start in a panel.
+int64_t q8Quants(int64_t b) { return b / 2 * kQ8Pair + kQ8Scales + b % 2 * kBlock * kPanelRows; }
+
+template <typename Move> void visitFloat32(int64_t row, int64_t cols, Move move) {
+  for (int64_t k = 0; k < cols; ++k)
+    move(k * 4, (k * kPanelRows + row) * 4, 4);
+}
+
+template <typename Move> void visitBFloat16(int64_t row, int64_t cols, Move move) {
+  for (int64_t k = 0; k < cols; ++k)
+    move(k * 2, ((k / 2 * kPanelRows + row) * 2 + k % 2) * 2, 2);
+}
+
+/// Source block: d float16, int8 q[32].
+template <typename Move> void visitQ8_0(int64_t row, int64_t cols, Move move) {
+  for (int64_t b = 0; b < cols / kBlock; ++b) {
+    move(b * kQ8Block, b / 2 * kQ8Pair + (b % 2 * kPanelRows + row) * 2, 2);
+    for (int64_t g = 0; g < 8; ++g)
+      move(b * kQ8Block + 2 + g * 4, q8Quants(b) + (g * kPanelRows + row) * 4, 4);
+  }
+}
+
+/// Source block: d float16, m float16, 16 bytes: byte i holds column i low and column 16 + i high,
+/// which is the panel's order too.
+template <typename Move> void visitQ4_1(int64_t row, int64_t cols, Move move) {
+  for (int64_t b = 0; b < cols / kBlock; ++b) {
+    const int64_t scales = b * kQ4Panel + 16 * kPanelRows;
+    move(b * kQ4Block, scales + row * 2, 2);
+    move(b * kQ4Block + 2, scales + (kPanelRows + row) * 2, 2);
+    for (int64_t g = 0; g < 4; ++g)
+      move(b * kQ4Block + 4 + g * 4, b * kQ4Panel + (g * kPanelRows + row) * 4, 4);
+  }
+}
+
+/// Calls move(source offset, panel offset, bytes) for all of row `row` of a panel.
+template <typename Move> void visitRow(Encoding encoding, int64_t row, int64_t cols, Move move) {
+  switch (encoding) {
+  case Encoding::Float32:
+    return visitFloat32(row, cols, move);
+  case Encoding::BFloat16:
+    return visitBFloat16(row, cols, move);
+  case Encoding::Q8_0:
+    return visitQ8_0(row, cols, move);
+  case Encoding::Q4_1:
+    return visitQ4_1(row, cols, move);
+  }
+}
+
+/// Flips quants between signed and stored form.
+void flipQ8(std::span<std::byte> quants) {
+  for (std::byte &quant : quants)
+    quant ^= kQ8Bias;
+}
+
+} // namespace
+
+uint64_t sourceRowBytes(Encoding encoding, int64_t cols) {
+  const microkernels::BlockSize block = microkernels::blockSize(encoding);
+  assert(cols % block.columns == 0);
+  return static_cast<uint64_t>(cols / block.columns * block.bytes);
+}
+
+uint64_t panelBytes(Encoding encoding, int64_t cols) {
+  const int64_t padded = encoding == Encoding::BFloat16 ? (cols + 1) / 2 * 2 : cols;
+  const uint64_t bytes = sourceRowBytes(encoding, padded) * static_cast<uint64_t>(kPanelRows);
+  return (bytes + 63) / 64 * 64;
+}
+
+uint64_t packedBytes(Encoding encoding, int64_t rows, int64_t cols) {
+  const int64_t panels = (rows + kPanelRows - 1) / kPanelRows;
+  return static_cast<uint64_t>(panels) * panelBytes(encoding, cols);
+}
+
+void packPanel(Encoding encoding, std::span<const std::byte> source, int64_t rows, int64_t cols,
+               std::span<std::byte> out) {
+  const uint64_t rowBytes = sourceRowBytes(encoding, cols);
+  assert(rows >= 1 && rows <= kPanelRows);
+  assert(source.size() == static_cast<uint64_t>(rows) * rowBytes);
+  assert(out.size() == panelBytes(encoding, cols));
+  std::memset(out.data(), 0, out.size());
+  for (int64_t row = 0; row < rows; ++row) {
+    const std::byte *from = source.data() + static_cast<uint64_t>(row) * rowBytes;
+    visitRow(encoding, row, cols, [&](int64_t in, int64_t at, size_t bytes) {
+      std::memcpy(out.data() + at, from + in, bytes);
+    });
+  }
+  if (encoding == Encoding::Q8_0)
+    for (int64_t b = 0; b < cols / kBlock; ++b)
+      flipQ8(out.subspan(static_cast<size_t>(q8Quants(b)), kBlock * kPanelRows));
+}
+
+void packWeight(Encoding encoding, std::span<const std::byte> source, int64_t rows, int64_t cols,
+                std::span<std::byte> out) {
+  const uint64_t rowBytes = sourceRowBytes(encoding, cols);
+  const uint64_t panel = panelBytes(encoding, cols);
+  assert(out.size() == packedBytes(encoding, rows, cols));
+  for (int64_t row = 0; row < rows; row += kPanelRows) {
+    const int64_t count = rows - row < kPanelRows ? rows - row : kPanelRows;
+    packPanel(encoding,
+              source.subspan(static_cast<uint64_t>(row) * rowBytes,
+                             static_cast<uint64_t>(count) * rowBytes),
+              count, cols, out.subspan(static_cast<uint64_t>(row / kPanelRows) * panel, panel));
+  }
+}
+
+void unpackRow(Encoding encoding, std::span<const std::byte> packed, int64_t row, int64_t cols,
+               std::span<std::byte> source) {
+  assert(source.size() == sourceRowBytes(encoding, cols));
+  const uint64_t panel = panelBytes(encoding, cols);
+  const std::span<const std::byte> from =
+      packed.subspan(static_cast<uint64_t>(row / kPanelRows) * panel, panel);
+  visitRow(encoding, row % kPanelRows, cols, [&](int64_t in, int64_t at, size_t bytes) {
+    std::memcpy(source.data() + in, from.data() + at, bytes);
+  });
+  if (encoding == Encoding::Q8_0)
+    for (int64_t b = 0; b < cols / kBlock; ++b)
+      flipQ8(source.subspan(static_cast<size_t>(b * kQ8Block + 2), kBlock));
+}
+
+} // namespace llama4::pack

@@ -1,0 +1,57 @@
+//===- Layout.h - how weights lie in a program file --------------*- C++ -*-===//
+//
+// A packed weight [rows][cols] is a sequence of panels of 16 rows, the last one padded with zero
+// rows. A panel is what one call of a contraction core reads, from its first byte to its last:
+//   float32   float [cols][16]
+//   bfloat16  uint16 [ceil(cols / 2)][16][2], zero beyond cols
+//   q8_0      per two blocks of 32 columns: d float16 [2][16] | uint8 q + 128 [2][8][16][4], where
+//             element (g, row, j) is column 4g + j; the last pair may lack its second block
+//   q4_1      per block: uint8 [4][16][4] | d float16 [16] | m float16 [16]; byte (g, row, j) holds
+//             column 4g + j in its low and column 16 + 4g + j in its high half
+// Panels start at multiples of 64 bytes and are zero padded. Every bit of the source is kept: 8.5
+// bits per weight for q8_0, 5 for q4_1. Quantized weights need cols to be a multiple of 32.
+//
+// Scales stand beside the quants they scale, not in planes of their own at the end of the panel:
+// one token reads weights at the full speed of memory only if they are a single ascending stream.
+//
+//===----------------------------------------------------------------------===//
+#ifndef LLAMA4_COMPILER_PACK_LAYOUT_H
+#define LLAMA4_COMPILER_PACK_LAYOUT_H
+
+#include "compiler/microkernels/Microkernels.h"
+
+#include <cstddef>
+#include <cstdint>
+#include <span>
+
+namespace llama4::pack {
+
+using microkernels::Encoding;
+using microkernels::kPanelRows;
+
+/// Bytes of `cols` columns of one row in source form: float32, bfloat16 or GGUF blocks.
+/// `cols` is a multiple of the encoding's block.
+uint64_t sourceRowBytes(Encoding encoding, int64_t cols);
+
+/// Bytes of one panel.
+uint64_t panelBytes(Encoding encoding, int64_t cols);
+
+/// Bytes of a packed weight. The sizes come from a checked graph: rows * cols * 4 must fit 2^63.
+uint64_t packedBytes(Encoding encoding, int64_t rows, int64_t cols);
+
+/// Packs `rows` (1 .. 16) consecutive source rows into one panel. `source` holds exactly rows *
+/// sourceRowBytes bytes at any alignment, `out` exactly panelBytes; all of it is written.
+void packPanel(Encoding encoding, std::span<const std::byte> source, int64_t rows, int64_t cols,
+               std::span<std::byte> out);
+
+/// Packs a whole weight, panel by panel; sizes as above.
+void packWeight(Encoding encoding, std::span<const std::byte> source, int64_t rows, int64_t cols,
+                std::span<std::byte> out);
+
+/// The inverse, for tests and tools: source bytes of row `row` of a packed weight.
+void unpackRow(Encoding encoding, std::span<const std::byte> packed, int64_t row, int64_t cols,
+               std::span<std::byte> source);
+
+} // namespace llama4::pack
+
+#endif // LLAMA4_COMPILER_PACK_LAYOUT_H

@@ -1,0 +1,71 @@
+// RUN: llama4-opt %s --cmd-verify --split-input-file --verify-diagnostics
+
+// ===== Two buffers that are alive together share bytes =====
+cmd.kernel @k grid affine_map<(T) -> (T)> scratch 0 {
+^bb0(%x: tensor<?x64xf32>):
+  %0 = lm.row 64 {
+    %a = lm.element %x : tensor<?x64xf32>
+    %b = arith.negf %a : f32
+    lm.yield %b : f32
+  } -> tensor<?x64xf32>
+  cmd.yield %0 : tensor<?x64xf32>
+}
+cmd.kernel @wide grid affine_map<(T) -> (T)> scratch 0 {
+^bb0(%x: tensor<?x64xf32>):
+  %0 = lm.row 256 {
+    %a = lm.element %x at affine_map<(j) -> (j mod 64)> : tensor<?x64xf32>
+    lm.yield %a : f32
+  } -> tensor<?x256xf32>
+  cmd.yield %0 : tensor<?x256xf32>
+}
+cmd.kernel @narrow grid affine_map<(T) -> (T)> scratch 0 {
+^bb0(%x: tensor<?x256xf32>):
+  %0 = lm.row 64 {
+    %a = lm.element %x : tensor<?x256xf32>
+    lm.yield %a : f32
+  } -> tensor<?x64xf32>
+  cmd.yield %0 : tensor<?x64xf32>
+}
+cmd.entry @main <"T", bound = 8> arguments [{name = "x"}] arena 4096 {
+^bb0(%x: !cmd.buffer<tensor<?x64xf32>>):
+  // expected-note @+1 {{the other buffer is here}}
+  %a = cmd.alloc at 0 : <tensor<?x64xf32>>
+  cmd.dispatch @k ins(%x : !cmd.buffer<tensor<?x64xf32>>) outs(%a : !cmd.buffer<tensor<?x64xf32>>) sources []
+  // expected-error @+1 {{shares memory with a buffer that is alive}}
+  %b = cmd.alloc at 1984 : <tensor<?x64xf32>>
+  cmd.dispatch @k ins(%a : !cmd.buffer<tensor<?x64xf32>>) outs(%b : !cmd.buffer<tensor<?x64xf32>>) sources []
+  %c = cmd.alloc : <tensor<?x64xf32>>
+  cmd.dispatch @k ins(%b : !cmd.buffer<tensor<?x64xf32>>) outs(%c : !cmd.buffer<tensor<?x64xf32>>) sources []
+  cmd.return %c : !cmd.buffer<tensor<?x64xf32>>
+}
+
+// -----
+cmd.entry @main <"T", bound = 8> arguments [] arena 2048 {
+  // expected-error @+1 {{lies at 64 with 2048 bytes, expected a multiple of 64 inside the arena of 2048 bytes}}
+  %a = cmd.alloc at 64 : <tensor<?x64xf32>>
+  cmd.return
+}
+
+// -----
+cmd.entry @main <"T", bound = 8> arguments [] arena 2048 {
+  // expected-error @+1 {{has no place in the arena; run cmd-plan-memory}}
+  %a = cmd.alloc : <tensor<?x64xf32>>
+  cmd.return
+}
+
+// -----
+// expected-error @+1 {{has no arena; run cmd-plan-memory}}
+cmd.entry @main <"T", bound = 8> arguments [] {
+  cmd.return
+}
+
+// -----
+// expected-error @+1 {{has no scratch size; run cmd-schedule}}
+cmd.kernel @k grid affine_map<(T) -> (T)> {
+^bb0(%x: tensor<?x64xf32>):
+  %0 = lm.row 64 {
+    %a = lm.element %x : tensor<?x64xf32>
+    lm.yield %a : f32
+  } -> tensor<?x64xf32>
+  cmd.yield %0 : tensor<?x64xf32>
+}

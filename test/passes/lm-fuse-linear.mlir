@@ -1,0 +1,37 @@
+// RUN: llama4-opt %s --lm-fuse-linear | FileCheck %s
+
+// ===== Three linears on one input become one of three segments =====
+// CHECK-LABEL: func.func @qkv
+func.func @qkv(%x: tensor<?x64xf32>, %a: tensor<64x64xf32>, %b: tensor<32x64xf32>) -> (tensor<?x64xf32>, tensor<?x32xf32>, tensor<?x32xf32>) {
+  // CHECK: [[Y:%.*]]:3 = lm.linear %arg0, %arg1, %arg2, %arg2
+  // CHECK-NOT: lm.linear
+  // CHECK: return [[Y]]#0, [[Y]]#1, [[Y]]#2
+  %0 = lm.linear %x, %a : tensor<?x64xf32>, tensor<64x64xf32> -> tensor<?x64xf32>
+  %1 = lm.linear %x, %b : tensor<?x64xf32>, tensor<32x64xf32> -> tensor<?x32xf32>
+  %2 = lm.linear %x, %b : tensor<?x64xf32>, tensor<32x64xf32> -> tensor<?x32xf32>
+  return %0, %1, %2 : tensor<?x64xf32>, tensor<?x32xf32>, tensor<?x32xf32>
+}
+
+// ===== Other inputs stay apart =====
+// CHECK-LABEL: func.func @apart
+func.func @apart(%x: tensor<?x64xf32>, %y: tensor<?x64xf32>, %a: tensor<64x64xf32>) -> (tensor<?x64xf32>, tensor<?x64xf32>) {
+  // CHECK: lm.linear %arg0
+  // CHECK: lm.linear %arg1
+  %0 = lm.linear %x, %a : tensor<?x64xf32>, tensor<64x64xf32> -> tensor<?x64xf32>
+  %1 = lm.linear %y, %a : tensor<?x64xf32>, tensor<64x64xf32> -> tensor<?x64xf32>
+  return %0, %1 : tensor<?x64xf32>, tensor<?x64xf32>
+}
+
+// ===== A linear that already has an epilogue is left alone =====
+// CHECK-LABEL: func.func @epilogue
+func.func @epilogue(%x: tensor<?x64xf32>, %a: tensor<64x64xf32>) -> (tensor<?x64xf32>, tensor<?x64xf32>) {
+  // CHECK: lm.linear %arg0, %arg1 : {{.*}} -> tensor<?x64xf32>{{$}}
+  // CHECK: lm.linear %arg0, %arg1 : {{.*}} epilogue
+  %0 = lm.linear %x, %a : tensor<?x64xf32>, tensor<64x64xf32> -> tensor<?x64xf32>
+  %1 = lm.linear %x, %a : tensor<?x64xf32>, tensor<64x64xf32> -> tensor<?x64xf32> epilogue {
+  ^bb0(%e: f32):
+    %n = arith.negf %e : f32
+    lm.yield %n : f32
+  }
+  return %0, %1 : tensor<?x64xf32>, tensor<?x64xf32>
+}

@@ -1,0 +1,55 @@
+// RUN: llama4-opt %s --lm-quantize --split-input-file | FileCheck %s
+
+// ===== Fast mode: the input of a linear is rounded to what its core reads =====
+// CHECK-LABEL: module attributes {lm.options = {compute = "bfloat16"}}
+module attributes {lm.options = {compute = "bfloat16"}} {
+// CHECK: lm.param @q : tensor<32x64x!lm.block<q4_1>>
+lm.param @q : tensor<32x64x!lm.block<q4_1>> from #lm.source<"q">
+lm.param @b : tensor<32x64xbf16> from #lm.source<"b">
+lm.param @f : tensor<32x64xf32> from #lm.source<"f">
+// Norm weights are f32 whatever the checkpoint stores.
+// CHECK: lm.param @n : tensor<64xf32>
+lm.param @n : tensor<64xbf16> from #lm.source<"n">
+// CHECK-LABEL: func.func @main
+func.func @main(%x: tensor<?x64xf32>) -> (tensor<?x32xf32>, tensor<?x32xf32>, tensor<?x32xf32>) attributes {lm.entry = #lm.entry<"T", bound = 8>} {
+  // CHECK: lm.load_param @n : tensor<64xf32>
+  %n = lm.load_param @n : tensor<64xbf16>
+  %h = lm.rms_norm %x, %n {eps = 1.0e-5 : f32} : tensor<?x64xf32>, tensor<64xbf16>
+  %q = lm.load_param @q : tensor<32x64x!lm.block<q4_1>>
+  // CHECK: [[Q:%.*]] = lm.quantize_rows [[H:%.*]] : tensor<?x64xf32> -> tensor<?x64x!lm.block<q8_32>>
+  // CHECK: lm.linear [[Q]],
+  %0 = lm.linear %h, %q : tensor<?x64xf32>, tensor<32x64x!lm.block<q4_1>> -> tensor<?x32xf32>
+  %b = lm.load_param @b : tensor<32x64xbf16>
+  // CHECK: [[B:%.*]] = lm.quantize_rows [[H]] : tensor<?x64xf32> -> tensor<?x64xbf16>
+  // CHECK: lm.linear [[B]],
+  %1 = lm.linear %h, %b : tensor<?x64xf32>, tensor<32x64xbf16> -> tensor<?x32xf32>
+  %f = lm.load_param @f : tensor<32x64xf32>
+  // CHECK: lm.linear [[H]],
+  %2 = lm.linear %h, %f : tensor<?x64xf32>, tensor<32x64xf32> -> tensor<?x32xf32>
+  return %0, %1, %2 : tensor<?x32xf32>, tensor<?x32xf32>, tensor<?x32xf32>
+}
+}
+
+// -----
+// ===== Reference mode: inputs stay f32, weights as stored =====
+// CHECK-LABEL: module attributes {lm.options = {compute = "float32"}}
+module attributes {lm.options = {compute = "float32"}} {
+lm.param @q : tensor<32x64x!lm.block<q4_1>> from #lm.source<"q">
+func.func @main(%x: tensor<?x64xf32>) -> tensor<?x32xf32> attributes {lm.entry = #lm.entry<"T", bound = 8>} {
+  %q = lm.load_param @q : tensor<32x64x!lm.block<q4_1>>
+  // CHECK-NOT: quantize_rows
+  // CHECK: lm.linear %arg0,
+  %0 = lm.linear %x, %q : tensor<?x64xf32>, tensor<32x64x!lm.block<q4_1>> -> tensor<?x32xf32>
+  return %0 : tensor<?x32xf32>
+}
+}
+
+// -----
+// ===== An encoding that is asked for, and the width that forbids it =====
+// CHECK-LABEL: module attributes {lm.options = {compute = "bfloat16", encoding = "q8_0"}}
+module attributes {lm.options = {compute = "bfloat16", encoding = "q8_0"}} {
+// CHECK: lm.param @a : tensor<32x64x!lm.block<q8_0>>
+lm.param @a : tensor<32x64xbf16> from #lm.source<"a">
+// CHECK: lm.param @b : tensor<32x40xbf16>
+lm.param @b : tensor<32x40xf32> from #lm.source<"b">
+}

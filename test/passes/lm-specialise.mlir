@@ -1,0 +1,18 @@
+// RUN: llama4-opt %s --lm-specialise | FileCheck %s
+
+module attributes {lm.options = {max_batch_size = 4 : i64}} {
+// CHECK: func.func @step({{.*}} attributes {lm.entry = #lm.entry<"T", bound = 512>}
+// CHECK: lm.attention {{.*}} tokens = 16>
+// CHECK: func.func @step_decode({{.*}} attributes {lm.entry = #lm.entry<"T", bound = 4, decode = true>}
+// CHECK: lm.attention {{.*}} tokens = 1>
+func.func @step(%q: tensor<?x64xf32>, %kv: !lm.kv_layer<kind = 0, heads = 2, dim = 16, bf16>, %b: !lm.batch) -> tensor<?x64xf32> attributes {lm.entry = #lm.entry<"T", bound = 512>} {
+  %a = lm.attention %q, %kv, %b mask causal scale 0.25 core <"l4_attention_bfloat16", tokens = 16> : tensor<?x64xf32>, !lm.kv_layer<kind = 0, heads = 2, dim = 16, bf16> -> tensor<?x64xf32>
+  return %a : tensor<?x64xf32>
+}
+// ===== Other entries are not copied =====
+// CHECK: func.func @logits
+// CHECK-NOT: func.func
+func.func @logits(%x: tensor<?x64xf32>) -> tensor<?x64xf32> attributes {lm.entry = #lm.entry<"R", bound = 4>} {
+  return %x : tensor<?x64xf32>
+}
+}
