@@ -113,9 +113,9 @@ void ProgramBuilder::addModel() {
   program_.model.hiddenSize = static_cast<uint32_t>(getInt(model, "hidden_size"));
   program_.model.layers = static_cast<uint32_t>(getInt(model, "num_layers"));
   program_.model.maxPosition = static_cast<uint64_t>(getInt(model, "max_position"));
-  program_.model.bos = static_cast<int32_t>(getInt(model, "bos_token_id", -1));
-  program_.model.eos = getIds(model, "eos_token_ids");
-  program_.model.stop = getIds(model, "stop_token_ids");
+  program_.model.bos = static_cast<int32_t>(getInt(model, "bos_id", -1));
+  program_.model.eos = getIds(model, "eos_ids");
+  program_.model.stop = getIds(model, "stop_ids");
   program_.options.compute = getString(options, "compute", "float32");
   program_.options.kvType =
       getString(options, "kv_type") == "float32" ? ElementType::F32 : ElementType::BF16;
@@ -186,7 +186,8 @@ LogicalResult ProgramBuilder::addParam(cmd::KernelOp kernel, Type type, Access a
   std::optional<ElementType> element = getElementType(tensor.getElementType());
   std::optional<uint64_t> bytes = getRowBytes(tensor);
   if (!element || !bytes)
-    return kernel.emitOpError("binds ") << tensor << ", which is neither rows nor a laid out weight";
+    return kernel.emitOpError("binds ")
+           << tensor << ", which is neither rows nor a laid out weight";
   param.type = *element;
   param.columns = getRowColumns(tensor);
   param.rowBytes = *bytes;
@@ -322,7 +323,8 @@ LogicalResult ProgramBuilder::addEntry(cmd::EntryOp entry) {
 /// Index of an entry's input among those that the program lists (paged state is not listed).
 uint32_t inputIndex(BlockArgument argument) {
   uint32_t index = 0;
-  for (BlockArgument other : argument.getOwner()->getArguments().take_front(argument.getArgNumber()))
+  for (BlockArgument other :
+       argument.getOwner()->getArguments().take_front(argument.getArgNumber()))
     index += !isa<lm::KvType>(other.getType());
   return index;
 }

@@ -87,13 +87,13 @@ static LogicalResult verifyKernelUse(Operation *op, FlatSymbolRefAttr symbol, Ty
     return op->emitOpError("found no kernel ") << symbol << " in the module";
   auto verifyList = [&](StringRef what, TypeRange found, TypeRange expected) -> LogicalResult {
     if (found.size() != expected.size())
-      return op->emitOpError("has ") << found.size() << " " << what << "s, but the kernel has "
-                                     << expected.size();
+      return op->emitOpError("has ")
+             << found.size() << " " << what << "s, but the kernel has " << expected.size();
     for (auto [index, type, kernelType] : llvm::enumerate(found, expected)) {
       auto buffer = dyn_cast<BufferType>(type);
       if ((buffer ? Type(buffer.getTensor()) : type) != kernelType)
-        return op->emitOpError(what) << " " << index << " is " << type << ", but the kernel's is "
-                                     << kernelType;
+        return op->emitOpError(what)
+               << " " << index << " is " << type << ", but the kernel's is " << kernelType;
     }
     return success();
   };

@@ -56,7 +56,8 @@ LogicalResult LmDialect::verifyOperationAttribute(Operation *op, NamedAttribute 
   }
   if (attr.getName() == modelAttrName || attr.getName() == optionsAttrName) {
     if (!isa<ModuleOp>(op) || !isa<DictionaryAttr>(attr.getValue()))
-      return op->emitError("'") << attr.getName().getValue() << "' must be a dictionary on the module";
+      return op->emitError("'") << attr.getName().getValue()
+                                << "' must be a dictionary on the module";
     return success();
   }
   return op->emitError("unknown attribute '") << attr.getName().getValue() << "' of the lm dialect";
@@ -66,7 +67,8 @@ LogicalResult LmDialect::verifyRegionArgAttribute(Operation *op, unsigned, unsig
                                                   NamedAttribute attr) {
   if (attr.getName() == argNameAttrName || attr.getName() == argRoleAttrName) {
     if (!isa<StringAttr>(attr.getValue()))
-      return op->emitError("'") << attr.getName().getValue() << "' of argument " << arg << " must be a string";
+      return op->emitError("'") << attr.getName().getValue() << "' of argument " << arg
+                                << " must be a string";
     return success();
   }
   if (attr.getName() == argRopeAttrName) {
@@ -75,12 +77,11 @@ LogicalResult LmDialect::verifyRegionArgAttribute(Operation *op, unsigned, unsig
       return op->emitError("'lm.rope' of argument ") << arg << " must name an lm.rope_table";
     return success();
   }
-  return op->emitError("unknown argument attribute '") << attr.getName().getValue() << "' of the lm dialect";
+  return op->emitError("unknown argument attribute '")
+         << attr.getName().getValue() << "' of the lm dialect";
 }
 
-EntryAttr lm::getEntry(func::FuncOp func) {
-  return func->getAttrOfType<EntryAttr>(entryAttrName);
-}
+EntryAttr lm::getEntry(func::FuncOp func) { return func->getAttrOfType<EntryAttr>(entryAttrName); }
 
 int64_t lm::getColumns(RankedTensorType type) {
   return type.getRank() >= 2 || !type.isDynamicDim(0) ? type.getShape().back() : 1;

@@ -114,8 +114,8 @@ LogicalResult KvLayerOp::verify() {
   KvType kv = getKv().getType();
   if (getLayer() >= static_cast<uint64_t>(kv.getLayers()))
     return emitOpError("layer is ") << getLayer() << ", expected less than " << kv.getLayers();
-  auto expected = KvLayerType::get(getContext(), kv.getKind(), kv.getHeads(), kv.getDim(),
-                                   kv.getElementType());
+  auto expected =
+      KvLayerType::get(getContext(), kv.getKind(), kv.getHeads(), kv.getDim(), kv.getElementType());
   if (getType() != expected)
     return emitOpError("type is ") << getType() << ", expected " << expected;
   return success();
@@ -193,9 +193,9 @@ LogicalResult LinearOp::verify() {
   }
   if (segments != static_cast<int64_t>(getWeights().size()) || segments == 0 ||
       getGroups().size() != getEpilogues().size())
-    return emitOpError("groups hold ") << segments << " segments and " << getEpilogues().size()
-                                       << " epilogues, expected " << getWeights().size()
-                                       << " segments and one epilogue per group";
+    return emitOpError("groups hold ")
+           << segments << " segments and " << getEpilogues().size() << " epilogues, expected "
+           << getWeights().size() << " segments and one epilogue per group";
   for (Region &region : getEpilogues())
     if (region.empty() || region.front().empty() || !isa<YieldOp>(region.front().back()))
       return emitOpError("every epilogue must end in lm.yield");
@@ -207,9 +207,9 @@ LogicalResult LinearOp::verify() {
         return emitOpError("segments of group ") << group << " differ in width";
     if (getFirstResult(group) + getNumResults(group) > getOutputs().size())
       return emitOpError("the epilogues yield more values than there are results");
-    if (failed(verifyEpilogue(
-            *this, getEpilogues()[group], getGroups()[group],
-            getOutputs().slice(getFirstResult(group), getNumResults(group)), width)))
+    if (failed(verifyEpilogue(*this, getEpilogues()[group], getGroups()[group],
+                              getOutputs().slice(getFirstResult(group), getNumResults(group)),
+                              width)))
       return failure();
   }
   unsigned groups = getGroups().size();
@@ -246,9 +246,8 @@ ParseResult LinearOp::parse(OpAsmParser &parser, OperationState &result) {
   if (parser.parseOperandList(operands))
     return failure();
   if (succeeded(parser.parseOptionalKeyword("groups"))) {
-    if (parser.parseCommaSeparatedList(OpAsmParser::Delimiter::Square, [&] {
-          return parser.parseInteger(groups.emplace_back());
-        }))
+    if (parser.parseCommaSeparatedList(OpAsmParser::Delimiter::Square,
+                                       [&] { return parser.parseInteger(groups.emplace_back()); }))
       return failure();
   } else if (!operands.empty()) {
     groups.assign(operands.size() - 1, 1);

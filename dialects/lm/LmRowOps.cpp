@@ -15,7 +15,9 @@ using namespace mlir;
 using namespace llama4;
 using namespace llama4::lm;
 
-static int64_t columnsOf(Value value) { return getColumns(cast<RankedTensorType>(value.getType())); }
+static int64_t columnsOf(Value value) {
+  return getColumns(cast<RankedTensorType>(value.getType()));
+}
 
 static Value element(OpBuilder &builder, Location loc, Value source, Value rows = {},
                      AffineMap column = {}) {
@@ -105,8 +107,7 @@ void RmsNormOp::buildRowBody(OpBuilder &b, SmallVectorImpl<Value> &yields) {
   Value square = arith::MulFOp::create(b, loc, x, x);
   Value sum = ReduceOp::create(b, loc, ReduceKind::Sum, square);
   Value mean = arith::MulFOp::create(b, loc, sum, constant(b, loc, 1.0f / getRowWidth()));
-  Value shifted =
-      arith::AddFOp::create(b, loc, mean, constant(b, loc, getEps().convertToFloat()));
+  Value shifted = arith::AddFOp::create(b, loc, mean, constant(b, loc, getEps().convertToFloat()));
   Value scale = math::RsqrtOp::create(b, loc, shifted);
   Value normed = arith::MulFOp::create(b, loc, x, scale);
   yields.push_back(arith::MulFOp::create(b, loc, normed, element(b, loc, getWeight())));
@@ -124,8 +125,8 @@ LogicalResult RopeOp::verify() {
   if (failed(verifyRows(*this, getInput())) || failed(verifyRows(*this, getCos())))
     return failure();
   if (columnsOf(getInput()) % (2 * columnsOf(getCos())))
-    return emitOpError("input has ") << columnsOf(getInput()) << " columns, expected heads of "
-                                     << 2 * columnsOf(getCos());
+    return emitOpError("input has ")
+           << columnsOf(getInput()) << " columns, expected heads of " << 2 * columnsOf(getCos());
   return success();
 }
 int64_t RopeOp::getRowWidth() { return columnsOf(getInput()); }
@@ -149,8 +150,8 @@ void RopeOp::buildRowBody(OpBuilder &b, SmallVectorImpl<Value> &yields) {
 LogicalResult KvWriteOp::verify() {
   KvLayerType kv = getKv().getType();
   if (columnsOf(getKey()) != kv.getHeads() * kv.getDim())
-    return emitOpError("key and value are ") << getKey().getType() << ", expected "
-                                             << kv.getHeads() * kv.getDim() << " columns";
+    return emitOpError("key and value are ")
+           << getKey().getType() << ", expected " << kv.getHeads() * kv.getDim() << " columns";
   return success();
 }
 int64_t KvWriteOp::getRowWidth() { return columnsOf(getKey()); }
@@ -204,9 +205,8 @@ LogicalResult ElementOp::verify() {
     return emitOpError("source is ") << source << ", expected f32 or bf16 rows or a row vector";
   if (getRows() && source.getRank() != 2)
     return emitOpError("source is ") << source << ", but only tensor<?xN> can be read by row index";
-  if (std::optional<AffineMap> map = getColumn(); map && (map->getNumDims() != 1 ||
-                                                          map->getNumSymbols() != 0 ||
-                                                          map->getNumResults() != 1))
+  if (std::optional<AffineMap> map = getColumn();
+      map && (map->getNumDims() != 1 || map->getNumSymbols() != 0 || map->getNumResults() != 1))
     return emitOpError("column map must map one column to one column");
   return success();
 }

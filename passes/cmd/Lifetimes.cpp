@@ -15,8 +15,8 @@ static FailureOr<uint64_t> sizeAtBound(AllocOp alloc, int64_t bound) {
   if (bytes)
     bytes = checkedAlign(*bytes, arenaAlignment);
   if (!bytes || *bytes > (uint64_t{1} << 46))
-    return alloc.emitOpError("holds ") << alloc.getType().getTensor()
-                                       << ", expected rows over the symbol of a sensible size";
+    return alloc.emitOpError("holds ")
+           << alloc.getType().getTensor() << ", expected rows over the symbol of a sensible size";
   return *bytes;
 }
 

@@ -15,9 +15,7 @@ struct Lifetime {
   uint64_t bytes = 0;
   unsigned first = 0, last = 0;
 
-  bool overlaps(const Lifetime &other) const {
-    return first <= other.last && other.first <= last;
-  }
+  bool overlaps(const Lifetime &other) const { return first <= other.last && other.first <= last; }
 };
 
 /// The transients of an entry in the order of their allocation: every cmd.alloc that is no result

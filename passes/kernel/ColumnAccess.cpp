@@ -9,6 +9,7 @@
 #include <numeric>
 
 using namespace mlir;
+using namespace llama4;
 using namespace llama4::kernel;
 
 /// gcd that keeps "multiple of everything" (0) neutral.
@@ -27,8 +28,8 @@ static ColumnAccess analyseSum(ColumnAccess lhs, ColumnAccess rhs) {
 static ColumnAccess analyseDivision(AffineExprKind kind, ColumnAccess lhs, int64_t by,
                                     int64_t lanes) {
   bool isMod = kind == AffineExprKind::Mod;
-  int64_t divisor = isMod ? commonDivisor(lhs.divisor, by)
-                          : (lhs.divisor % by == 0 ? lhs.divisor / by : 1);
+  int64_t divisor =
+      isMod ? commonDivisor(lhs.divisor, by) : (lhs.divisor % by == 0 ? lhs.divisor / by : 1);
   if (lhs.stride == ColumnStride::Uniform)
     return {ColumnStride::Uniform, divisor};
   // A chunk that starts at a multiple of its length stays inside one period of such a length.
@@ -58,8 +59,8 @@ ColumnAccess kernel::analyseColumns(AffineExpr expr, int64_t lanes, int64_t divi
     return {ColumnStride::Any, 1};
   int64_t by = constant.getValue();
   if (expr.getKind() == AffineExprKind::Mul) {
-    ColumnStride stride = lhs.stride == ColumnStride::Uniform || by == 1 ? lhs.stride
-                                                                         : ColumnStride::Any;
+    ColumnStride stride =
+        lhs.stride == ColumnStride::Uniform || by == 1 ? lhs.stride : ColumnStride::Any;
     return {stride, std::abs(lhs.divisor * by)};
   }
   if (by < 0 || expr.getKind() == AffineExprKind::CeilDiv)

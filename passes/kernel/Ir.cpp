@@ -7,6 +7,7 @@
 #include <numeric>
 
 using namespace mlir;
+using namespace llama4;
 using namespace llama4::kernel;
 
 static int64_t lanesIn(Value vector) { return cast<VectorType>(vector.getType()).getDimSize(0); }

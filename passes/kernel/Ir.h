@@ -43,7 +43,9 @@ public:
   mlir::Value add(mlir::Value lhs, int64_t rhs) { return rhs ? add(lhs, index(rhs)) : lhs; }
   mlir::Value sub(mlir::Value lhs, mlir::Value rhs) { return fold<mlir::arith::SubIOp>(lhs, rhs); }
   mlir::Value mul(mlir::Value lhs, mlir::Value rhs) { return fold<mlir::arith::MulIOp>(lhs, rhs); }
-  mlir::Value mul(mlir::Value lhs, int64_t rhs) { return fold<mlir::arith::MulIOp>(lhs, index(rhs)); }
+  mlir::Value mul(mlir::Value lhs, int64_t rhs) {
+    return fold<mlir::arith::MulIOp>(lhs, index(rhs));
+  }
   mlir::Value div(mlir::Value lhs, int64_t rhs) {
     return fold<mlir::arith::DivUIOp>(lhs, index(rhs));
   }
@@ -52,9 +54,7 @@ public:
   }
   mlir::Value less(mlir::Value lhs, mlir::Value rhs);
   mlir::Value equal(mlir::Value lhs, mlir::Value rhs);
-  mlir::Value min(mlir::Value lhs, mlir::Value rhs) {
-    return fold<mlir::arith::MinUIOp>(lhs, rhs);
-  }
+  mlir::Value min(mlir::Value lhs, mlir::Value rhs) { return fold<mlir::arith::MinUIOp>(lhs, rhs); }
   mlir::Value select(mlir::Value condition, mlir::Value yes, mlir::Value no) {
     return fold<mlir::arith::SelectOp>(condition, yes, no);
   }

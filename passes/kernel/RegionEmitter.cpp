@@ -2,10 +2,12 @@
 
 #include "passes/kernel/RegionEmitter.h"
 
+#include "passes/Formats.h"
 #include "passes/kernel/StepAbi.h"
 #include "passes/kernel/Units.h"
 
 #include "mlir/Dialect/SCF/IR/SCF.h"
+#include "mlir/IR/Matchers.h"
 #include "mlir/IR/OpDefinition.h"
 #include "llvm/ADT/TypeSwitch.h"
 
@@ -82,7 +84,13 @@ void RegionEmitter::prepareKv(lm::KvPutOp put) {
 
 RegionEmitter::Chunk RegionEmitter::makeChunk(Value start, int64_t lanes, int64_t active) {
   Value column = site_.base ? ir_.add(site_.base, start) : start;
-  return {start, column, lanes, active, std::gcd(lanes, site_.baseMultiple), {}};
+  Chunk chunk;
+  chunk.start = start;
+  chunk.column = column;
+  chunk.lanes = lanes;
+  chunk.active = active;
+  chunk.divisor = std::gcd(lanes, site_.baseMultiple);
+  return chunk;
 }
 
 /// Runs `body` on the whole chunks in [begin, end), both multiples of `lanes`.
@@ -216,7 +224,6 @@ Value RegionEmitter::emitElementwise(Operation *op, Chunk &chunk) {
     operands.push_back(emitValue(operand, chunk));
   OperationState state(ir_.loc, op->getName(), operands,
                        ir_.vectorOf(chunk.lanes, op->getResult(0).getType()), op->getAttrs());
-  state.propertiesAttr = op->getPropertiesAsAttribute();
   return ir_.b.create(state)->getResult(0);
 }
 
@@ -236,8 +243,8 @@ static LogicalResult checkElement(lm::ElementOp op, int64_t columns) {
   auto type = cast<RankedTensorType>(op.getSource().getType());
   if (type.getRank() == 1 && type.isDynamicDim(0))
     return op.emitOpError("reads ") << type << ", expected rows or a row vector";
-  if (type.getRank() == 2 && type.getEncoding())
-    return op.emitOpError("reads ") << type << ", whose layout has no plain rows";
+  if (type.getRank() == 2 && (!type.isDynamicDim(0) || !getRowBytes(type)))
+    return op.emitOpError("reads ") << type << ", expected plain rows tensor<?xN>";
   if (!op.getColumn() && type.getShape().back() < columns)
     return op.emitOpError("reads column ")
            << columns - 1 << " of " << type << ", which has fewer columns";

@@ -25,6 +25,8 @@ namespace llama4::kernel {
 
 /// What a kernel function has at hand.
 struct KernelFrame {
+  explicit KernelFrame(Ir &ir) : ir(ir) {}
+
   Ir &ir;
   mlir::DenseMap<mlir::Value, mlir::Value> bindings; ///< block arguments and results -> pointers
   mlir::Value step;                                  ///< the step buffer
@@ -39,10 +41,10 @@ struct RegionSite {
   mlir::Block *body = nullptr;
   mlir::ValueRange results; ///< what the yields store, bindings of the frame
   int64_t width = 0;
-  mlir::Value row;             ///< i64
-  mlir::Value base;            ///< i64, null for 0
-  int64_t baseMultiple = 0;    ///< `base` is a multiple of it; 0 when `base` is 0
-  mlir::Value isPartial;       ///< i1: only `partialWidth` columns; null when never
+  mlir::Value row;          ///< i64
+  mlir::Value base;         ///< i64, null for 0
+  int64_t baseMultiple = 0; ///< `base` is a multiple of it; 0 when `base` is 0
+  mlir::Value isPartial;    ///< i1: only `partialWidth` columns; null when never
   int64_t partialWidth = 0;
   llvm::SmallVector<mlir::Value> arguments; ///< float rows behind the block arguments
   mlir::Value slots;                        ///< scratch for rotated expressions

@@ -13,7 +13,9 @@ Type kernel::storedElement(RankedTensorType type) {
   return type.getRank() == 1 ? Float32Type::get(type.getContext()) : type.getElementType();
 }
 
-int64_t kernel::storedRowBytes(RankedTensorType type) { return getRowBytes(type); }
+int64_t kernel::storedRowBytes(RankedTensorType type) {
+  return static_cast<int64_t>(getRowBytes(type).value_or(0));
+}
 
 /// Bytes of one stored f32 or bf16.
 static int64_t bytesOf(Type element) { return element.isBF16() ? 2 : 4; }
@@ -47,8 +49,8 @@ static Value columnsFrom(Ir &ir, Value column, int64_t lanes) {
 Value RegionEmitter::loadElement(lm::ElementOp op, Chunk &chunk) {
   Value row = elementRows_.lookup(op);
   Type element = storedElement(cast<RankedTensorType>(op.getSource().getType()));
-  AffineExpr expr = op.getColumn() ? op.getColumn()->getResult(0)
-                                   : getAffineDimExpr(0, op.getContext());
+  AffineExpr expr =
+      op.getColumn() ? op.getColumn()->getResult(0) : getAffineDimExpr(0, op.getContext());
   ColumnAccess access = analyseColumns(expr, chunk.lanes, chunk.divisor);
   if (access.stride == ColumnStride::Any) {
     Value columns = columnsFrom(ir_, chunk.column, chunk.lanes);
@@ -107,10 +109,10 @@ Value RegionEmitter::rotateHalf(lm::RotateOp op, Chunk &chunk) {
   Value columns = columnsFrom(ir_, chunk.column, chunk.lanes);
   Type ints = columns.getType();
   Value inHead = ir_.make<arith::RemUIOp>(columns, ir_.intLike(ints, dim));
-  Value isFirst = ir_.make<arith::CmpIOp>(arith::CmpIPredicate::ult, inHead,
-                                          ir_.intLike(ints, half));
-  Value shift = ir_.make<arith::SelectOp>(isFirst, ir_.intLike(ints, half),
-                                          ir_.intLike(ints, -half));
+  Value isFirst =
+      ir_.make<arith::CmpIOp>(arith::CmpIPredicate::ult, inHead, ir_.intLike(ints, half));
+  Value shift =
+      ir_.make<arith::SelectOp>(isFirst, ir_.intLike(ints, half), ir_.intLike(ints, -half));
   Value partners = ir_.make<arith::AddIOp>(columnsFrom(ir_, origin, chunk.lanes), shift);
   Value partner = gatherFloats(element, row, partners, chunk.active);
   return ir_.make<arith::SelectOp>(isFirst, ir_.make<arith::NegFOp>(partner), partner);

@@ -19,8 +19,7 @@ void RegionEmitter::storeResult(Value result, Value value, Chunk &chunk) {
   if (isa<lm::BlockType>(type.getElementType()))
     return storeQuantized(row, type.getDimSize(1), value, chunk);
   if (type.getElementType().isBF16())
-    return ir_.store(ir_.narrowToBf16(value), chunk.active,
-                     ir_.at(row, ir_.mul(chunk.column, 2)));
+    return ir_.store(ir_.narrowToBf16(value), chunk.active, ir_.at(row, ir_.mul(chunk.column, 2)));
   ir_.store(value, chunk.active, ir_.at(row, ir_.mul(chunk.column, 4)));
 }
 
@@ -41,8 +40,8 @@ void RegionEmitter::storeQuantized(Value row, int64_t columns, Value value, Chun
   Value isSmall = ir_.make<arith::CmpFOp>(arith::CmpFPredicate::OLT, inverse, finite);
   inverse = ir_.make<arith::SelectOp>(isSmall, inverse, finite);
   Value scaled = ir_.make<arith::MulFOp>(value, ir_.splat(inverse, lanes));
-  Value ints = ir_.make<arith::FPToSIOp>(ir_.vectorOf(lanes, i32),
-                                         ir_.make<math::RoundEvenOp>(scaled));
+  Value ints =
+      ir_.make<arith::FPToSIOp>(ir_.vectorOf(lanes, i32), ir_.make<math::RoundEvenOp>(scaled));
   Value sum = ir_.make<vector::ReductionOp>(vector::CombiningKind::ADD, ints);
   Value scaledSum = ir_.make<arith::MulFOp>(scale, ir_.make<arith::SIToFPOp>(f32, sum));
   ir_.store(ir_.make<arith::TruncIOp>(ir_.vectorOf(lanes, ir_.b.getI8Type()), ints),

@@ -39,8 +39,8 @@ Value StepAbi::sequence(Value token) {
 
 Value StepAbi::page(int64_t kind, Value sequence, Value position) {
   Value table = pointerField(offsetof(l4_step, page_table) + kind * sizeof(void *));
-  Value stride = ir_.loadInt32(
-      ir_.at(step_, offsetof(l4_step, page_stride) + kind * sizeof(uint32_t)));
+  Value stride =
+      ir_.loadInt32(ir_.at(step_, offsetof(l4_step, page_stride) + kind * sizeof(uint32_t)));
   Value entry = ir_.add(ir_.mul(sequence, stride), ir_.div(position, L4_PAGE_TOKENS));
   return ir_.loadInt32(ir_.at(table, ir_.mul(entry, 4)));
 }

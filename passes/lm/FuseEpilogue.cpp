@@ -41,7 +41,8 @@ void buildEpilogue(OpBuilder &builder, Region &region, ArrayRef<Region *> bodies
   for (auto [body, values] : llvm::zip_equal(bodies, results)) {
     for (BlockArgument argument : body->getArguments())
       mapping.map(argument, block->addArgument(argument.getType(), argument.getLoc()));
-    SmallVector<Value> scalars = lm::inlineBody(builder, body->front(), mapping, lm::KnownElements());
+    SmallVector<Value> scalars =
+        lm::inlineBody(builder, body->front(), mapping, lm::KnownElements());
     for (auto [value, scalar] : llvm::zip_equal(values, scalars)) {
       known[value] = scalar;
       if (!isReadOutside(value, row))
@@ -73,8 +74,8 @@ Candidate fuseIntoLinear(lm::LinearOp linear, lm::RowOp row) {
   SmallVector<int64_t> groups;
   Candidate candidate;
   auto addSegments = [&](unsigned group) {
-    state.addOperands(linear.getWeights().slice(linear.getFirstSegment(group),
-                                                linear.getGroups()[group]));
+    state.addOperands(
+        linear.getWeights().slice(linear.getFirstSegment(group), linear.getGroups()[group]));
     return linear.getGroups()[group];
   };
   for (unsigned group = 0; group < numGroups; ++group) {
@@ -181,9 +182,8 @@ private:
       return;
     }
     for (auto [value, result] : llvm::zip_equal(candidate.replaced, candidate.op->getResults()))
-      value.replaceUsesWithIf(result, [&](OpOperand &use) {
-        return use.getOwner()->getParentOp() != row;
-      });
+      value.replaceUsesWithIf(result,
+                              [&](OpOperand &use) { return use.getOwner()->getParentOp() != row; });
     row.erase();
     contraction->erase();
     ++numFused;

@@ -32,8 +32,8 @@ void fuse(ArrayRef<lm::LinearOp> linears) {
     locations.push_back(linear.getLoc());
   }
   OpBuilder builder(first);
-  auto fused = lm::LinearOp::create(builder, builder.getFusedLoc(locations), first.getInput(),
-                                    weights);
+  auto fused =
+      lm::LinearOp::create(builder, builder.getFusedLoc(locations), first.getInput(), weights);
   unsigned next = 0;
   for (lm::LinearOp linear : linears) {
     for (Value output : linear.getOutputs())

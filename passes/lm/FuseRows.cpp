@@ -33,9 +33,8 @@ lm::RowOp fuse(lm::RowOp producer, lm::RowOp consumer) {
   OpBuilder builder(consumer);
   SmallVector<Value> kept;
   for (Value result : producer.getOutputs())
-    if (llvm::any_of(result.getUsers(), [&](Operation *user) {
-          return user->getParentOp() != consumer;
-        }))
+    if (llvm::any_of(result.getUsers(),
+                     [&](Operation *user) { return user->getParentOp() != consumer; }))
       kept.push_back(result);
   SmallVector<Type> types(ValueRange(kept).getTypes());
   llvm::append_range(types, consumer->getResultTypes());
@@ -44,7 +43,8 @@ lm::RowOp fuse(lm::RowOp producer, lm::RowOp consumer) {
                         consumer.getWidth());
   builder.createBlock(&fused.getBody());
   IRMapping mapping;
-  SmallVector<Value> produced = lm::inlineBody(builder, producer.getBody().front(), mapping, lm::KnownElements());
+  SmallVector<Value> produced =
+      lm::inlineBody(builder, producer.getBody().front(), mapping, lm::KnownElements());
   lm::KnownElements known;
   for (auto [result, scalar] : llvm::zip_equal(producer.getOutputs(), produced))
     known[result] = scalar;
@@ -56,9 +56,8 @@ lm::RowOp fuse(lm::RowOp producer, lm::RowOp consumer) {
   lm::YieldOp::create(builder, consumer.getLoc(), yields);
   consumer->replaceAllUsesWith(fused.getOutputs().drop_front(kept.size()));
   for (auto [result, replacement] : llvm::zip(kept, fused.getOutputs()))
-    result.replaceUsesWithIf(replacement, [&](OpOperand &use) {
-      return use.getOwner()->getParentOp() != consumer;
-    });
+    result.replaceUsesWithIf(
+        replacement, [&](OpOperand &use) { return use.getOwner()->getParentOp() != consumer; });
   consumer.erase();
   producer.erase();
   return fused;

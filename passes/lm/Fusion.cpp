@@ -40,7 +40,9 @@ SmallVector<Value> lm::inlineBody(OpBuilder &builder, Block &block, IRMapping &m
 }
 
 /// The op in `block` that is `op` or holds it.
-static Operation *ancestorIn(Block *block, Operation *op) { return block->findAncestorOpInBlock(*op); }
+static Operation *ancestorIn(Block *block, Operation *op) {
+  return block->findAncestorOpInBlock(*op);
+}
 
 bool lm::isFirstUser(Operation *producer, Operation *consumer) {
   for (Operation *user : producer->getUsers()) {

@@ -107,9 +107,9 @@ void LmQuantizePass::quantizeInputs() {
     if (!activation || !input.getElementType().isF32())
       continue;
     OpBuilder builder(linear);
-    auto quantized = lm::QuantizeRowsOp::create(
-        builder, linear.getLoc(), RankedTensorType::get(input.getShape(), activation),
-        linear.getInput());
+    auto quantized = lm::QuantizeRowsOp::create(builder, linear.getLoc(),
+                                                RankedTensorType::get(input.getShape(), activation),
+                                                linear.getInput());
     linear.getInputMutable().assign(quantized);
     ++numQuantizedInputs;
   }

@@ -58,8 +58,8 @@ private:
     if (!core)
       return attention.emitOpError("no micro-kernel reads keys of ")
              << element << "; choose float32 or bfloat16 as the KV type";
-    attention.setCoreAttr(target::CoreAttr::get(&getContext(), core->symbol,
-                                                microkernels::kAttentionTokens));
+    attention.setCoreAttr(
+        target::CoreAttr::get(&getContext(), core->symbol, microkernels::kAttentionTokens));
     ++numCores;
     return success();
   }

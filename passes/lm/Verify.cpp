@@ -27,7 +27,8 @@ LogicalResult verifyOp(Operation &op) {
     return success();
   if (isa<lm::RowOpInterface>(op))
     return op.emitOpError("is row work by name; run lm-form-rows");
-  return op.emitOpError("cannot be lowered; entries hold look-ups, row work, linears and attention");
+  return op.emitOpError(
+      "cannot be lowered; entries hold look-ups, row work, linears and attention");
 }
 
 struct LmVerifyPass : llama4::impl::LmVerifyBase<LmVerifyPass> {

@@ -59,7 +59,8 @@ private:
     getUsedValuesDefinedAbove(op->getRegions(), inputs);
     std::string name = (func.getName() + "_" + op->getName().stripDialect()).str();
     OpBuilder builder(func);
-    auto outlined = cmd::KernelOp::create(builder, op->getLoc(), name, kernel::kernelGrid(op), IntegerAttr());
+    auto outlined =
+        cmd::KernelOp::create(builder, op->getLoc(), name, kernel::kernelGrid(op), IntegerAttr());
     symbols.insert(outlined); // makes the name unique
     Block *block = builder.createBlock(&outlined.getBody());
     IRMapping mapping;

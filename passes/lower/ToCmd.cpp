@@ -43,9 +43,9 @@ public:
   explicit EntryLowering(func::FuncOp func) : func_(func), builder_(func) {}
 
   LogicalResult run() {
-    auto entry = cmd::EntryOp::create(builder_, func_.getLoc(), func_.getName(),
-                                      lm::getEntry(func_), getArguments(func_), ArrayAttr(),
-                                      IntegerAttr());
+    auto entry =
+        cmd::EntryOp::create(builder_, func_.getLoc(), func_.getName(), lm::getEntry(func_),
+                             getArguments(func_), ArrayAttr(), IntegerAttr());
     Block *block = builder_.createBlock(&entry.getBody());
     for (BlockArgument argument : func_.getArguments())
       mapping_.map(argument,
@@ -80,9 +80,9 @@ private:
   void lowerCall(cmd::CallOp call) {
     SmallVector<Value> outs;
     for (Value output : call.getOutputs()) {
-      auto alloc = cmd::AllocOp::create(
-          builder_, call.getLoc(), cast<cmd::BufferType>(getBufferType(output.getType())),
-          IntegerAttr());
+      auto alloc = cmd::AllocOp::create(builder_, call.getLoc(),
+                                        cast<cmd::BufferType>(getBufferType(output.getType())),
+                                        IntegerAttr());
       outs.push_back(alloc);
       mapping_.map(output, alloc.getResult());
     }

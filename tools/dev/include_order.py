@@ -1,8 +1,9 @@
 #!/usr/bin/env python3
 """Checks that every #include follows the arrows between the rooms.
 
-A room may include itself, the rooms named beside it, and whatever those may include. The longest
-matching folder decides which room a file belongs to. `ANY` may include everything.
+A room may include itself, the rooms (or single headers) named beside it, and whatever those rooms
+may include. The longest matching folder decides which room a file belongs to. `ANY` may include
+everything.
 """
 import os
 import re
@@ -33,12 +34,12 @@ ROOMS = {
     "dialects/target": "runtime/format",
     "dialects/lm": "dialects/target",
     "dialects/cmd": "dialects/lm",
-    "passes": "dialects/cmd compiler/microkernels",
+    "passes": "dialects/cmd compiler/microkernels compiler/pack/Layout.h",
     "compiler/import": "compiler/graph dialects/lm",
     "compiler/reference": "dialects/lm compiler/pack",
     "compiler/target": "passes",
     "compiler/report": "passes",
-    "compiler/emit": "dialects/cmd compiler/pack runtime/text/build",
+    "compiler/emit": "passes compiler/pack runtime/text/build",
     "compiler/driver": "models compiler/import compiler/target compiler/report compiler/emit "
                        "compiler/reference",
     # ends

@@ -1,0 +1,146 @@
+//===- Driver.cpp - the library call behind llama4-compile ----------------===//
+
+#include "compiler/driver/Driver.h"
+
+#include "compiler/driver/Phases.h"
+#include "compiler/driver/TextSections.h"
+#include "compiler/emit/ArtifactWriter.h"
+#include "compiler/emit/ProgramBuilder.h"
+#include "compiler/target/cpu/CpuTarget.h"
+#include "runtime/format/Checksum.h"
+
+#include "mlir/IR/MLIRContext.h"
+#include "llvm/Support/raw_ostream.h"
+
+#include <chrono>
+
+using namespace mlir;
+
+namespace llama4 {
+
+namespace {
+
+/// Prints how long a step took, with --verbose.
+class StepTimer {
+public:
+  explicit StepTimer(bool verbose) : verbose_(verbose) {}
+  void done(llvm::StringRef step) {
+    auto now = std::chrono::steady_clock::now();
+    if (verbose_)
+      llvm::errs() << "llama4-compile: " << step << ": "
+                   << std::chrono::duration_cast<std::chrono::milliseconds>(now - last_).count()
+                   << " ms\n";
+    last_ = now;
+  }
+
+private:
+  bool verbose_;
+  std::chrono::steady_clock::time_point last_ = std::chrono::steady_clock::now();
+};
+
+/// The name of the file without its folder: what is left of a checkpoint's path in an artifact.
+std::string baseName(const std::string &path) {
+  std::string name = path;
+  while (!name.empty() && name.back() == '/')
+    name.pop_back();
+  return name.substr(name.rfind('/') + 1);
+}
+
+/// What the artifact was made from: the planned program and the checkpoint.
+std::array<uint8_t, 32> computeContentId(ModuleOp module, const Checkpoint &checkpoint) {
+  std::string text = printModule(module, /*withLocations=*/false) + checkpoint.identity();
+  return sha256(std::as_bytes(std::span(text)));
+}
+
+/// Machine code of every device of the module.
+Status compileCode(ModuleOp module, const DriverOptions &options, ArtifactParts &parts) {
+  cpu::CompileOptions kernelOptions;
+  kernelOptions.dumpDir = options.dumpKernels;
+  for (const std::string &name : getLevels(module)) {
+    const microkernels::Level *level = microkernels::findLevel(name);
+    if (!level)
+      return Status::invalidInput("target.devices names the CPU level '" + name +
+                                  "', which this compiler does not have.");
+    LLAMA4_ASSIGN_OR_RETURN(std::vector<std::byte> code,
+                            cpu::compileKernels(module, *level, kernelOptions));
+    CodeObject object;
+    object.target = "cpu";
+    object.level = name;
+    object.bytes = code.size();
+    parts.program.codeObjects.push_back(std::move(object));
+    parts.code.emplace_back(reinterpret_cast<const char *>(code.data()), code.size());
+  }
+  return {};
+}
+
+/// Gives every weight plan its tensor of the checkpoint.
+Status findSources(const Checkpoint &checkpoint, std::vector<WeightPlan> &weights) {
+  for (WeightPlan &weight : weights) {
+    weight.spec.source = checkpoint.find(weight.source);
+    if (!weight.spec.source)
+      return Status::invalidInput(checkpoint.path() + ": found no tensor '" + weight.source +
+                                  "'; the nearest name is '" +
+                                  checkpoint.nearestName(weight.source) + "'.");
+  }
+  return {};
+}
+
+Status writeProgram(ModuleOp module, const Checkpoint &checkpoint, const DriverOptions &options,
+                    StepTimer &timer) {
+  ArtifactParts parts;
+  std::vector<WeightPlan> weights;
+  if (failed(buildProgram(module, parts.program, weights)))
+    return Status::internal("the planned module can't be written as a program.");
+  LLAMA4_RETURN_IF_ERROR(findSources(checkpoint, weights));
+  LLAMA4_RETURN_IF_ERROR(compileCode(module, options, parts));
+  timer.done("machine code");
+  LLAMA4_ASSIGN_OR_RETURN(TextSections text, buildTextSections(checkpoint, parts.program.model));
+  parts.tokenizer = std::move(text.tokenizer);
+  parts.chatTemplate = std::move(text.chatTemplate);
+  LLAMA4_ASSIGN_OR_RETURN(parts.program.generation, readGenerationDefaults(checkpoint));
+  parts.contentId = computeContentId(module, checkpoint);
+  timer.done("tokenizer and template");
+  auto produce = [&](size_t index, WeightSink &sink) {
+    return pack::packParam(weights[index].spec,
+                           [&](std::span<const std::byte> bytes) { return sink.write(bytes); });
+  };
+  LLAMA4_ASSIGN_OR_RETURN(ArtifactSummary summary,
+                          writeArtifact(options.output, std::move(parts), produce));
+  timer.done("weights and file");
+  if (options.verbose)
+    llvm::errs() << "llama4-compile: " << options.output << ": " << summary.fileBytes
+                 << " bytes, of them code " << summary.codeBytes << ", weights "
+                 << summary.weightsBytes << "\n";
+  return {};
+}
+
+} // namespace
+
+Status runCompiler(const DriverOptions &options) {
+  StepTimer timer(options.verbose);
+  LLAMA4_ASSIGN_OR_RETURN(Checkpoint checkpoint, Checkpoint::open(options.checkpoint));
+  timer.done("open " + baseName(options.checkpoint));
+  MLIRContext context(MLIRContext::Threading::DISABLED);
+  loadDialects(context);
+  Phase phase = options.fromPhase.value_or(Phase::Lm);
+  LLAMA4_ASSIGN_OR_RETURN(ModuleRef module, options.fromPhase
+                                                ? readModule(context, options)
+                                                : declareModule(context, checkpoint, options));
+  timer.done(options.fromPhase ? "read" : "declare and import");
+  if (options.dumpPhase == Phase::Graph)
+    return {};
+  Phase last = options.dumpPhase.value_or(Phase::Plan);
+  if (last < phase)
+    return Status::error(StatusKind::Usage, "--dump-phase " + std::string(phaseName(last)) +
+                                                " lies before --from-phase " +
+                                                std::string(phaseName(phase)) + ".");
+  LLAMA4_RETURN_IF_ERROR(advanceModule(*module, phase, last));
+  timer.done("passes");
+  if (options.dumpPhase) {
+    llvm::outs() << printModule(*module, /*withLocations=*/true);
+    return {};
+  }
+  return writeProgram(*module, checkpoint, options, timer);
+}
+
+} // namespace llama4

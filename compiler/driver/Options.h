@@ -1,0 +1,41 @@
+//===- Options.h - what a compile was asked for -----------------*- C++ -*-===//
+#ifndef LLAMA4_COMPILER_DRIVER_OPTIONS_H
+#define LLAMA4_COMPILER_DRIVER_OPTIONS_H
+
+#include <cstdint>
+#include <optional>
+#include <string>
+#include <string_view>
+#include <vector>
+
+namespace llama4 {
+
+/// The forms a program has on its way, in order. Each can be printed; from lm on each can be read
+/// back and the compile continued.
+enum class Phase { Graph, Lm, LmOpt, Cmd, Plan };
+
+/// "graph", "lm", "lm-opt", "cmd", "plan"; nothing for another name.
+std::optional<Phase> parsePhase(std::string_view name);
+std::string_view phaseName(Phase phase);
+
+/// A compile. What is absent takes its default; with `fromPhase` the module's own attributes hold,
+/// and an option that contradicts them is an error.
+struct DriverOptions {
+  std::string checkpoint;              ///< folder or .gguf
+  std::string output;                  ///< the .l4x; may be empty with dumpPhase
+  std::optional<std::string> compute;  ///< float32 or bfloat16 (default)
+  std::optional<std::string> kvType;   ///< default: float32 with compute float32, else bfloat16
+  std::optional<std::string> encoding; ///< as-stored (default) or an encoding
+  std::optional<std::vector<std::string>> targets; ///< CPU levels; default: all
+  std::optional<int64_t> maxLength, maxBatchSize, maxStepTokens;
+  std::vector<std::string> disabledPasses;
+  std::optional<Phase> dumpPhase; ///< print that phase to stdout and stop
+  std::optional<Phase> fromPhase; ///< continue from `fromFile`
+  std::string fromFile;
+  std::string dumpKernels; ///< folder for the stages of every kernel; empty: none
+  bool verbose = false;    ///< times and sizes on stderr
+};
+
+} // namespace llama4
+
+#endif // LLAMA4_COMPILER_DRIVER_OPTIONS_H

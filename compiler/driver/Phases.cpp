@@ -1,0 +1,228 @@
+//===- Phases.cpp - modules between the phases ----------------------------===//
+
+#include "compiler/driver/Phases.h"
+
+#include "compiler/import/Import.h"
+#include "compiler/microkernels/Microkernels.h"
+#include "dialects/cmd/Cmd.h"
+#include "models/Registry.h"
+#include "passes/Pipeline.h"
+
+#include "mlir/IR/Diagnostics.h"
+#include "mlir/Parser/Parser.h"
+#include "llvm/Support/raw_ostream.h"
+
+using namespace mlir;
+
+namespace llama4 {
+
+static constexpr std::pair<Phase, std::string_view> phaseNames[] = {{Phase::Graph, "graph"},
+                                                                    {Phase::Lm, "lm"},
+                                                                    {Phase::LmOpt, "lm-opt"},
+                                                                    {Phase::Cmd, "cmd"},
+                                                                    {Phase::Plan, "plan"}};
+
+std::optional<Phase> parsePhase(std::string_view name) {
+  for (const auto &[phase, text] : phaseNames)
+    if (text == name)
+      return phase;
+  return std::nullopt;
+}
+
+std::string_view phaseName(Phase phase) { return phaseNames[static_cast<size_t>(phase)].second; }
+
+namespace {
+/// Collects the first error of MLIR as one sentence; shows remarks and warnings as they come.
+class DiagnosticCollector {
+public:
+  explicit DiagnosticCollector(MLIRContext &context)
+      : handler_(&context, [this](Diagnostic &diagnostic) {
+          std::string text;
+          llvm::raw_string_ostream stream(text);
+          if (!isa<UnknownLoc>(diagnostic.getLocation()))
+            stream << diagnostic.getLocation() << ": ";
+          stream << diagnostic;
+          if (diagnostic.getSeverity() != DiagnosticSeverity::Error)
+            llvm::errs() << "llama4-compile: " << text << "\n";
+          else if (error_.empty())
+            error_ = text;
+          return success();
+        }) {}
+
+  Status status(StatusKind kind) const {
+    return Status::error(kind, error_.empty() ? "the compiler failed without an error." : error_);
+  }
+
+private:
+  std::string error_;
+  ScopedDiagnosticHandler handler_;
+};
+} // namespace
+
+void loadDialects(MLIRContext &context) {
+  context.loadDialect<lm::LmDialect, cmd::CmdDialect, target::TargetDialect, arith::ArithDialect,
+                      math::MathDialect, func::FuncDialect>();
+}
+
+/// The levels asked for, or all.
+static Result<std::vector<std::string>> chooseLevels(const DriverOptions &options) {
+  std::vector<std::string> levels;
+  for (const microkernels::Level &level : microkernels::cpuLevels())
+    levels.emplace_back(level.name);
+  if (!options.targets)
+    return levels;
+  for (const std::string &name : *options.targets)
+    if (!microkernels::findLevel(name))
+      return Status::error(StatusKind::Usage, "target: found '" + name +
+                                                  "', expected cpu or a CPU level such as '" +
+                                                  levels.front() + "'.");
+  return *options.targets;
+}
+
+/// Puts what was asked for beside what the model declared into lm.options, and the devices.
+static Status setOptions(ModuleOp module, const DriverOptions &options) {
+  Builder builder(module.getContext());
+  NamedAttrList list(module->getAttrOfType<DictionaryAttr>(lm::optionsAttrName));
+  if (options.encoding || !list.get("encoding"))
+    list.set("encoding", builder.getStringAttr(options.encoding.value_or("as-stored")));
+  if (!options.disabledPasses.empty()) {
+    SmallVector<StringRef> names(options.disabledPasses.begin(), options.disabledPasses.end());
+    list.set("disabled_passes", builder.getStrArrayAttr(names));
+  }
+  module->setAttr(lm::optionsAttrName, list.getDictionary(module.getContext()));
+  LLAMA4_ASSIGN_OR_RETURN(std::vector<std::string> levels, chooseLevels(options));
+  SmallVector<Attribute> devices;
+  for (const std::string &level : levels)
+    devices.push_back(target::CpuAttr::get(module.getContext(), level));
+  module->setAttr(target::devicesAttrName, builder.getArrayAttr(devices));
+  return {};
+}
+
+Result<ModuleRef> declareModule(MLIRContext &context, const Checkpoint &checkpoint,
+                                const DriverOptions &options) {
+  models::ModelOptions model;
+  model.compute = options.compute.value_or("bfloat16");
+  std::string kvType = options.kvType.value_or(model.compute == "float32" ? "float32" : "bfloat16");
+  if (kvType != "float32" && kvType != "bfloat16")
+    return Status::error(StatusKind::Usage,
+                         "kv-type: found '" + kvType + "', expected float32 or bfloat16.");
+  model.kvType = kvType == "float32" ? lm::shape::Element::F32 : lm::shape::Element::BF16;
+  model.maxLength = options.maxLength.value_or(model.maxLength);
+  model.maxBatchSize = options.maxBatchSize.value_or(model.maxBatchSize);
+  model.maxStepTokens = options.maxStepTokens.value_or(model.maxStepTokens);
+  LLAMA4_ASSIGN_OR_RETURN(std::unique_ptr<graph::Graph> graph,
+                          models::buildModel(checkpoint, model));
+  for (const std::string &remark : graph->remarks())
+    llvm::errs() << "llama4-compile: warning: " << remark << "\n";
+  if (options.dumpPhase == Phase::Graph) {
+    llvm::outs() << graph::dumpGraph(*graph);
+    return ModuleRef();
+  }
+  DiagnosticCollector diagnostics(context);
+  ModuleRef module = importGraph(context, *graph);
+  if (!module)
+    return diagnostics.status(StatusKind::Internal);
+  LLAMA4_RETURN_IF_ERROR(setOptions(*module, options));
+  return module;
+}
+
+/// An option that was given must say what the module says.
+static Status checkOption(const char *name, const std::optional<std::string> &asked,
+                          const std::string &found) {
+  if (!asked || *asked == found)
+    return {};
+  return Status::error(StatusKind::Usage, std::string("--") + name + " " + *asked +
+                                              " contradicts the module, which says '" + found +
+                                              "'; leave the option out or change the module.");
+}
+
+static std::string optionText(ModuleOp module, StringRef name) {
+  auto options = module->getAttrOfType<DictionaryAttr>(lm::optionsAttrName);
+  Attribute attr = options ? options.get(name) : Attribute();
+  if (auto string = dyn_cast_or_null<StringAttr>(attr))
+    return string.str();
+  if (auto integer = dyn_cast_or_null<IntegerAttr>(attr))
+    return std::to_string(integer.getInt());
+  return "";
+}
+
+static std::vector<std::string> getDisabledPasses(ModuleOp module) {
+  std::vector<std::string> names;
+  auto options = module->getAttrOfType<DictionaryAttr>(lm::optionsAttrName);
+  if (auto list = options ? options.getAs<ArrayAttr>("disabled_passes") : ArrayAttr())
+    for (auto name : list.getAsRange<StringAttr>())
+      names.push_back(name.str());
+  return names;
+}
+
+static std::optional<std::string> text(const std::optional<int64_t> &number) {
+  return number ? std::optional(std::to_string(*number)) : std::nullopt;
+}
+
+Result<ModuleRef> readModule(MLIRContext &context, const DriverOptions &options) {
+  DiagnosticCollector diagnostics(context);
+  ModuleRef module = parseSourceFile<ModuleOp>(options.fromFile, ParserConfig(&context));
+  if (!module)
+    return diagnostics.status(StatusKind::InvalidInput);
+  LLAMA4_RETURN_IF_ERROR(checkOption("compute", options.compute, optionText(*module, "compute")));
+  LLAMA4_RETURN_IF_ERROR(checkOption("kv-type", options.kvType, optionText(*module, "kv_type")));
+  LLAMA4_RETURN_IF_ERROR(
+      checkOption("quantization-encoding", options.encoding, optionText(*module, "encoding")));
+  LLAMA4_RETURN_IF_ERROR(
+      checkOption("max-length", text(options.maxLength), optionText(*module, "max_length")));
+  LLAMA4_RETURN_IF_ERROR(checkOption("max-batch-size", text(options.maxBatchSize),
+                                     optionText(*module, "max_batch_size")));
+  LLAMA4_RETURN_IF_ERROR(checkOption("max-step-tokens", text(options.maxStepTokens),
+                                     optionText(*module, "max_step_tokens")));
+  if (!options.disabledPasses.empty() && options.disabledPasses != getDisabledPasses(*module))
+    return Status::error(StatusKind::Usage, "--disable-pass contradicts the module's "
+                                            "disabled_passes; leave the option out.");
+  if (options.targets && *options.targets != getLevels(*module))
+    return Status::error(StatusKind::Usage, "--target contradicts the module's target.devices; "
+                                            "leave the option out or change the module.");
+  if (getLevels(*module).empty())
+    LLAMA4_RETURN_IF_ERROR(setOptions(*module, options));
+  return module;
+}
+
+Status advanceModule(ModuleOp module, Phase from, Phase to) {
+  std::vector<std::string> disabled = getDisabledPasses(module);
+  for (const std::string &name : disabled)
+    if (!isOptionalPass(name))
+      return Status::error(StatusKind::Usage,
+                           "--disable-pass: '" + name +
+                               "' is not a pass that can be left out; fusions, lm-specialise and "
+                               "cmd-dedup-kernels can.");
+  DiagnosticCollector diagnostics(*module.getContext());
+  PassManager passes(module.getContext());
+  if (from < Phase::LmOpt && to >= Phase::LmOpt)
+    buildLmPipeline(passes, disabled);
+  if (from < Phase::Cmd && to >= Phase::Cmd)
+    buildLowerPipeline(passes, disabled);
+  if (from < Phase::Plan && to >= Phase::Plan)
+    buildPlanPipeline(passes, disabled);
+  if (failed(passes.run(module)))
+    return diagnostics.status(StatusKind::InvalidInput);
+  return {};
+}
+
+std::vector<std::string> getLevels(ModuleOp module) {
+  std::vector<std::string> levels;
+  if (auto devices = module->getAttrOfType<ArrayAttr>(target::devicesAttrName))
+    for (auto cpu : devices.getAsRange<target::CpuAttr>())
+      levels.push_back(cpu.getLevel().str());
+  return levels;
+}
+
+std::string printModule(ModuleOp module, bool withLocations) {
+  std::string text;
+  llvm::raw_string_ostream stream(text);
+  OpPrintingFlags flags;
+  if (withLocations)
+    flags.enableDebugInfo();
+  module.print(stream, flags);
+  stream << "\n";
+  return text;
+}
+
+} // namespace llama4

@@ -1,0 +1,30 @@
+//===- Cores.cpp - every core of Table.def, for one CPU level -------------===//
+//
+// The only source of the micro-kernels' bitcode: freestanding, no calls, no globals. The level is
+// what the compiler's flags say.
+//
+//===----------------------------------------------------------------------===//
+#include "compiler/microkernels/cpu/Cores.h"
+
+#include "compiler/microkernels/cpu/Attention.h"
+#include "compiler/microkernels/cpu/Linear.h"
+
+extern "C" {
+
+#define L4_LINEAR(symbol, activation, encoding, k_multiple)                                        \
+  void L4_CORE(symbol) L4_LINEAR_PARAMETERS {                                                      \
+    linear<activation, encoding>(out, out_stride, act, act_stride, panel, m, k);                   \
+  }
+
+#define L4_DECODE_ROW(symbol, encoding)                                                            \
+  void L4_CORE(symbol) L4_DECODE_ROW_PARAMETERS { decodeRow<encoding>(out, weights, row, k); }
+
+#define L4_ATTENTION(symbol, kv_type)                                                              \
+  void L4_CORE(symbol) L4_ATTENTION_PARAMETERS {                                                   \
+    attention<Kv##kv_type>({out, out_stride, q, q_stride, step, kind, pool, kv_head, kv_heads,     \
+                            group, head_dim, scale},                                               \
+                           token_begin, token_end, scratch);                                       \
+  }
+
+#include "compiler/microkernels/Table.def"
+}

@@ -1,0 +1,54 @@
+//===- Cores.h - signatures of the micro-kernels -----------------*- C++ -*-===//
+//
+// Declares every core of Table.def. Names carry L4_CORE_SUFFIX when that is defined, so that a test
+// can link several levels into one program; in the bitcode they are plain.
+//
+// The numeric contract: an output element is a function of its activation row, its weight row and
+// K alone. It does not depend on m, on the row's place in a tile or panel, on the tokens beside it.
+//
+//===----------------------------------------------------------------------===//
+#ifndef LLAMA4_COMPILER_MICROKERNELS_CPU_CORES_H
+#define LLAMA4_COMPILER_MICROKERNELS_CPU_CORES_H
+
+#include "runtime/format/KernelAbi.h"
+
+#ifdef L4_CORE_SUFFIX
+#define L4_CORE_PASTE_(name, suffix) name##suffix
+#define L4_CORE_PASTE(name, suffix) L4_CORE_PASTE_(name, suffix)
+#define L4_CORE(name) L4_CORE_PASTE(name, L4_CORE_SUFFIX)
+#else
+#define L4_CORE(name) name
+#endif
+
+/// out[i * out_stride + r] = dot product of activation row i with weight row r of the panel, for
+/// i < m (m >= 1) and r < 16. Overwrites. `out_stride` counts floats, `act_stride` bytes between
+/// activation rows, `panel` is one panel of compiler/pack/Layout.h, `k` is the true K. Activation
+/// rows: F32 float[k], BF16 uint16[k] (nothing is read beyond k), Q8 the q8<32> row of KernelAbi.h.
+#define L4_LINEAR_PARAMETERS                                                                       \
+  (float *out, int64_t out_stride, const void *act, int64_t act_stride, const void *panel,         \
+   int64_t m, int64_t k)
+
+/// out[0, k) = row `row` of the packed weight, equal to the checkpoint's own dequantization.
+#define L4_DECODE_ROW_PARAMETERS (float *out, const void *weights, int64_t row, int64_t k)
+
+/// Causal attention of tokens [token_begin, token_end) of the step for the `group` query heads of
+/// one KV head. `q` points at the query row of token 0 of the step, `out` at the row of token_begin
+/// in the column of the group's first head; both strides count floats per token. Token t of
+/// sequence s sees the keys j <= step->position[t], which lie in page
+/// step->page_table[kind][s * step->page_stride[kind] + j / 16] of `pool` at slot j % 16. Slots
+/// that no token has written yet must hold finite numbers; they do not change results. `scratch`:
+/// l4_attention_scratch_bytes((token_end - token_begin) * group, head_dim).
+#define L4_ATTENTION_PARAMETERS                                                                    \
+  (float *out, int64_t out_stride, const float *q, int64_t q_stride, const l4_step *step,          \
+   int64_t kind, const void *pool, int64_t kv_head, int64_t token_begin, int64_t token_end,        \
+   int64_t kv_heads, int64_t group, int64_t head_dim, float scale, void *scratch)
+
+extern "C" {
+#define L4_LINEAR(symbol, activation, encoding, k_multiple)                                        \
+  void L4_CORE(symbol) L4_LINEAR_PARAMETERS;
+#define L4_DECODE_ROW(symbol, encoding) void L4_CORE(symbol) L4_DECODE_ROW_PARAMETERS;
+#define L4_ATTENTION(symbol, kv_type) void L4_CORE(symbol) L4_ATTENTION_PARAMETERS;
+#include "compiler/microkernels/Table.def"
+}
+
+#endif // LLAMA4_COMPILER_MICROKERNELS_CPU_CORES_H

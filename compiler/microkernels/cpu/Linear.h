@@ -1,0 +1,264 @@
+//===- Linear.h - one panel of 16 weight rows times m tokens -----*- C++ -*-===//
+//
+// Tiles of up to kMaxTile tokens keep their sums in registers while the panel streams by.
+//   float:  two sums per output element, of the even and of the odd columns, each one chain of fma
+//           in ascending order; the result is even + odd.
+//   8 bits: per block of 32 columns an exact integer dot product, then
+//           y = fma(d * scale, dot, y), and y = fma(m, scaled_sum, y) where the weight has minima.
+// This order is the same for all tiles.
+//
+// One or two tokens read the panel as one ascending stream, which the machine's own prefetcher
+// follows at the speed of memory. With more tokens the loads are too far apart for it: each block
+// then asks for the same block of the next panel.
+//
+//===----------------------------------------------------------------------===//
+#ifndef LLAMA4_COMPILER_MICROKERNELS_CPU_LINEAR_H
+#define LLAMA4_COMPILER_MICROKERNELS_CPU_LINEAR_H
+
+#include "compiler/microkernels/cpu/Encodings.h"
+#include "runtime/format/KernelAbi.h"
+
+namespace {
+
+/// Tiles of more tokens than this prefetch.
+constexpr int kStreamTokens = 2;
+
+/// What the generic parts pass around.
+struct LinearArgs {
+  float *out;
+  int64_t outStride;
+  const uint8_t *act;
+  int64_t actStride;
+  const void *panel;
+  int64_t k;
+};
+
+template <int T> using FloatSums = F[T][kHalves][2];
+
+/// The last end - from < 4 columns, one at a time.
+template <class E, int T>
+L4_INLINE void accumulateTail(FloatSums<T> &sums, const float *a, int64_t stride, const void *panel,
+                              int64_t begin, int64_t from, int64_t end) {
+#pragma unroll
+  for (int j = 0; j < 3; ++j) {
+    if (from + j >= end)
+      return;
+#pragma unroll
+    for (int half = 0; half < kHalves; ++half) {
+      const F w = E::column(panel, from + j, half);
+#pragma unroll
+      for (int t = 0; t < T; ++t)
+        sums[t][half][j % 2] =
+            fma(w, splat(a[t * stride + from + j - begin]), sums[t][half][j % 2]);
+    }
+  }
+}
+
+/// Adds the columns [begin, end) of the panel. `a` holds T rows that start at column `begin`.
+template <class E, int T>
+L4_INLINE void accumulate(FloatSums<T> &sums, const float *a, int64_t stride, const void *panel,
+                          int64_t begin, int64_t end, int64_t k) {
+  const int64_t blocksEnd = end / E::kBlock;
+  for (int64_t b = begin / E::kBlock; b < blocksEnd; ++b) {
+    const typename E::Block block(panel, b);
+    if constexpr (T > kStreamTokens)
+      block.prefetchAt(E::panelBytes(k));
+    const float *column = a + (b * E::kBlock - begin);
+#pragma unroll
+    for (int g = 0; g < E::kBlock / 4; ++g) {
+      F w[kHalves][4];
+#pragma unroll
+      for (int half = 0; half < kHalves; ++half)
+        block.group(g, half, w[half]);
+#pragma unroll
+      for (int j = 0; j < 4; ++j)
+#pragma unroll
+        for (int t = 0; t < T; ++t) {
+          const F x = splat(column[t * stride + 4 * g + j]);
+#pragma unroll
+          for (int half = 0; half < kHalves; ++half)
+            sums[t][half][j % 2] = fma(w[half][j], x, sums[t][half][j % 2]);
+        }
+    }
+  }
+  if constexpr (E::kBlock == 4)
+    accumulateTail<E, T>(sums, a, stride, panel, begin, blocksEnd * 4, end);
+}
+
+/// Columns of bfloat16 activations that are widened at a time.
+constexpr int64_t kWidenColumns = 256;
+
+L4_INLINE void widen(float *to, const uint16_t *from, int64_t count) {
+  int64_t i = 0;
+  for (; i + kLanes <= count; i += kLanes)
+    store(to + i, loadBf16(from + i));
+  for (; i < count; ++i)
+    to[i] = bf16ToFloat(from[i]);
+}
+
+struct F32 {
+  template <class E> static constexpr int kMaxTile = kHalves == 1 ? 8 : E::kTileAvx2;
+
+  template <class E, int T> static L4_MEMBER void tile(const LinearArgs &args) {
+    FloatSums<T> sums = {};
+    accumulate<E, T>(sums, reinterpret_cast<const float *>(args.act), args.actStride / 4,
+                     args.panel, 0, args.k, args.k);
+    finish<T>(args, sums);
+  }
+
+  template <int T> static L4_MEMBER void finish(const LinearArgs &args, FloatSums<T> &sums) {
+#pragma unroll
+    for (int t = 0; t < T; ++t)
+#pragma unroll
+      for (int half = 0; half < kHalves; ++half)
+        store(args.out + t * args.outStride + half * kLanes,
+              add(sums[t][half][0], sums[t][half][1]));
+  }
+};
+
+struct BF16 {
+  template <class E> static constexpr int kMaxTile = F32::kMaxTile<E>;
+
+  template <class E, int T> static L4_MEMBER void tile(const LinearArgs &args) {
+    alignas(64) float wide[T][kWidenColumns];
+    FloatSums<T> sums = {};
+    for (int64_t begin = 0; begin < args.k; begin += kWidenColumns) {
+      const int64_t rest = args.k - begin;
+      const int64_t count = rest < kWidenColumns ? rest : kWidenColumns;
+      for (int t = 0; t < T; ++t)
+        widen(wide[t], reinterpret_cast<const uint16_t *>(args.act + t * args.actStride) + begin,
+              count);
+      accumulate<E, T>(sums, wide[0], kWidenColumns, args.panel, begin, begin + count, args.k);
+    }
+    F32::finish<T>(args, sums);
+  }
+};
+
+/// dots[t] = the exact dot products of block `w`, rows of vector `half`, with 32 int8 of T tokens.
+/// `sums` points at the tokens' sums of this block (both strides in bytes).
+template <class E, int T>
+L4_INLINE void integerDots(I (&dots)[T], const typename E::Block &w, int half, const uint8_t *q,
+                           int64_t stride, const uint8_t *sums) {
+#if L4_VNNI
+#pragma unroll
+  for (int t = 0; t < T; ++t)
+    dots[t] = splatInt(0);
+#pragma unroll
+  for (int g = 0; g < 8; ++g) {
+    const I weights = w.quantGroup(g, half);
+#pragma unroll
+    for (int t = 0; t < T; ++t)
+      dots[t] = _mm512_dpbusd_epi32(dots[t], weights, splatInt(loadDword(q + t * stride + 4 * g)));
+  }
+#else
+  // A pair of products of a 4-bit quant stays below 2 * 15 * 127 = 3810, eight of them below 2^15:
+  // 16-bit sums of a whole block are exact. An 8-bit quant is 16 * high + low.
+  const I nibble = splatInt(0x0f0f0f0f);
+  I low[T], high[T];
+#pragma unroll
+  for (int t = 0; t < T; ++t)
+    low[t] = high[t] = splatInt(0);
+#pragma unroll
+  for (int g = 0; g < 8; ++g) {
+    const I weights = w.quantGroup(g, half);
+#pragma unroll
+    for (int t = 0; t < T; ++t) {
+      const I x = splatInt(loadDword(q + t * stride + 4 * g));
+      low[t] = addShort(low[t], dotPairs(E::kHasMinimum ? weights : andInt(weights, nibble), x));
+      if constexpr (!E::kHasMinimum)
+        high[t] = addShort(high[t], dotPairs(andInt(shiftRight<4>(weights), nibble), x));
+    }
+  }
+#pragma unroll
+  for (int t = 0; t < T; ++t) {
+    dots[t] = addPairs(low[t], splatInt(0x00010001));
+    if constexpr (!E::kHasMinimum)
+      dots[t] = addInt(dots[t], addPairs(high[t], splatInt(0x00100010)));
+  }
+#endif
+  if constexpr (!E::kHasMinimum) // quants are stored as q + 128
+#pragma unroll
+    for (int t = 0; t < T; ++t)
+      dots[t] = subInt(dots[t], shiftLeft<7>(splatInt(loadDword(sums + t * stride))));
+}
+
+struct Q8 {
+  template <class E> static constexpr int kMaxTile = kHalves == 1 ? 8 : 4;
+
+  /// One token takes all its rows in one pass over the panel, which comes from memory. More tokens
+  /// take one vector of rows in a pass: AVX2's registers hold no more.
+  template <class E, int T> static L4_MEMBER void tile(const LinearArgs &args) {
+    constexpr int kTogether = T == 1 ? kHalves : 1;
+#pragma clang loop unroll(disable)
+    for (int half = 0; half < kHalves; half += kTogether)
+      rows<E, T, kTogether>(args, half);
+  }
+
+  /// The rows of `N` vectors, from vector `first` on.
+  template <class E, int T, int N> static L4_MEMBER void rows(const LinearArgs &args, int first) {
+    const int64_t blocks = args.k / L4_Q8_BLOCK;
+    const uint8_t *scales = args.act + blocks * L4_Q8_BLOCK;
+    F y[N][T] = {};
+    for (int64_t b = 0; b < blocks; ++b) {
+      const typename E::Block w(args.panel, b);
+      if constexpr (T > kStreamTokens)
+        w.prefetchAt(E::panelBytes(args.k));
+#pragma unroll
+      for (int n = 0; n < N; ++n)
+        addBlock<E, T>(y[n], w, first + n, args.act + b * L4_Q8_BLOCK, args.actStride,
+                       scales + b * 4, blocks * 4);
+    }
+#pragma unroll
+    for (int t = 0; t < T; ++t)
+#pragma unroll
+      for (int n = 0; n < N; ++n)
+        store(args.out + t * args.outStride + (first + n) * kLanes, y[n][t]);
+  }
+
+  /// `scales` points at the first token's scale of the block; its scaled sum lies `plane` bytes
+  /// behind, its sum `plane` bytes behind that.
+  template <class E, int T>
+  static L4_MEMBER void addBlock(F (&y)[T], const typename E::Block &w, int half, const uint8_t *q,
+                                 int64_t stride, const uint8_t *scales, int64_t plane) {
+    I dots[T];
+    integerDots<E, T>(dots, w, half, q, stride, scales + 2 * plane);
+#pragma unroll
+    for (int t = 0; t < T; ++t) {
+      const F scale = splat(loadFloat(scales + t * stride));
+      y[t] = fma(mul(w.d(half), scale), toFloat(dots[t]), y[t]);
+      if constexpr (E::kHasMinimum)
+        y[t] = fma(w.m(half), splat(loadFloat(scales + plane + t * stride)), y[t]);
+    }
+  }
+};
+
+/// The tiles of T tokens that fit into [begin, m), then those of the next smaller size.
+template <class A, class E, int T>
+L4_INLINE void linearTiles(LinearArgs args, int64_t begin, int64_t m) {
+  for (; begin + T <= m; begin += T) {
+    A::template tile<E, T>(args);
+    args.out += T * args.outStride;
+    args.act += T * args.actStride;
+  }
+  if constexpr (T > 1)
+    linearTiles<A, E, T == 3 ? 2 : T / 2>(args, begin, m);
+}
+
+template <class A, class E>
+L4_INLINE void linear(float *out, int64_t outStride, const void *act, int64_t actStride,
+                      const void *panel, int64_t m, int64_t k) {
+  const LinearArgs args = {out, outStride, static_cast<const uint8_t *>(act), actStride, panel, k};
+  linearTiles<A, E, A::template kMaxTile<E>>(args, 0, m);
+}
+
+/// One row of a packed weight, element by element.
+template <class E>
+L4_INLINE void decodeRow(float *out, const void *weights, int64_t row, int64_t k) {
+  const uint8_t *panel = static_cast<const uint8_t *>(weights) + row / kPanel * E::panelBytes(k);
+  for (int64_t i = 0; i < k; ++i)
+    out[i] = E::element(panel, row % kPanel, i);
+}
+
+} // namespace
+
+#endif // LLAMA4_COMPILER_MICROKERNELS_CPU_LINEAR_H

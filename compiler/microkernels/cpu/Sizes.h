@@ -1,0 +1,33 @@
+//===- Sizes.h - sizes that a core and its caller must agree on --*- C++ -*-===//
+//
+// Freestanding: included by the cores and by the compiler.
+//
+//===----------------------------------------------------------------------===//
+#ifndef LLAMA4_COMPILER_MICROKERNELS_CPU_SIZES_H
+#define LLAMA4_COMPILER_MICROKERNELS_CPU_SIZES_H
+
+#include "runtime/format/KernelAbi.h"
+
+/// Query rows that attention works on at once, at most.
+#define L4_ATTENTION_MAX_TILE 8
+
+/// A head's values are padded to this many columns in a KV page and in scratch.
+static inline constexpr int64_t l4_padded_head(int64_t head_dim) {
+  return (head_dim + 15) / 16 * 16;
+}
+
+/// Elements of one KV page: K [kv_head][head_dim][16], then V [kv_head][16][padded head_dim].
+static inline constexpr int64_t l4_kv_page_elements(int64_t kv_heads, int64_t head_dim) {
+  return kv_heads * L4_PAGE_TOKENS * (head_dim + l4_padded_head(head_dim));
+}
+
+/// Scratch of attention over `rows` query rows (tokens x heads), in 64 byte multiples:
+///   O float[rows][padded head_dim] | scores float[tile][block] | query pointer [rows] |
+///   position int64[rows] | M float[rows] | L float[rows]
+static inline constexpr int64_t l4_attention_scratch_bytes(int64_t rows, int64_t head_dim) {
+  int64_t bytes = rows * l4_padded_head(head_dim) * 4 +
+                  L4_ATTENTION_MAX_TILE * L4_ATTENTION_BLOCK * 4 + rows * (8 + 8 + 4 + 4);
+  return (bytes + 63) / 64 * 64;
+}
+
+#endif // LLAMA4_COMPILER_MICROKERNELS_CPU_SIZES_H

@@ -1,0 +1,31 @@
+//===- Functions.cpp - the table of one level's functions -----------------===//
+//
+// Compiled once per level with its L4_CORE_SUFFIX; holds data only.
+//
+//===----------------------------------------------------------------------===//
+#include "compiler/microkernels/native/NativeCores.h"
+
+namespace llama4::microkernels {
+namespace {
+
+constexpr LinearFunction kLinear[] = {
+#define L4_LINEAR(symbol, activation, encoding, k_multiple) L4_CORE(symbol),
+#include "compiler/microkernels/Table.def"
+};
+
+constexpr RowFunction kRows[] = {
+#define L4_DECODE_ROW(symbol, encoding) L4_CORE(symbol),
+#include "compiler/microkernels/Table.def"
+};
+
+constexpr AttentionFunction kAttention[] = {
+#define L4_ATTENTION(symbol, kv_type) L4_CORE(symbol),
+#include "compiler/microkernels/Table.def"
+};
+
+} // namespace
+
+extern const NativeCores L4_CORE(kNativeCores);
+constexpr NativeCores L4_CORE(kNativeCores) = {kLinear, kRows, kAttention};
+
+} // namespace llama4::microkernels

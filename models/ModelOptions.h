@@ -1,0 +1,23 @@
+//===- ModelOptions.h - what a compile fixes about a model ------*- C++ -*-===//
+#ifndef LLAMA4_MODELS_MODELOPTIONS_H
+#define LLAMA4_MODELS_MODELOPTIONS_H
+
+#include "dialects/lm/Shape.h"
+
+#include <cstdint>
+#include <string>
+
+namespace llama4::models {
+
+/// Bounds and formats that shape the artifact; written to the graph's options.
+struct ModelOptions {
+  std::string compute = "float32"; ///< activations between kernels: "float32" or "bfloat16"
+  lm::shape::Element kvType = lm::shape::Element::F32; ///< F32 or BF16
+  int64_t maxLength = 0;       ///< tokens of a sequence; 0 = what the model was made for
+  int64_t maxBatchSize = 64;   ///< sequences of a step, and rows of one call of `logits`
+  int64_t maxStepTokens = 512; ///< tokens of a step
+};
+
+} // namespace llama4::models
+
+#endif // LLAMA4_MODELS_MODELOPTIONS_H

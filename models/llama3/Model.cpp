@@ -1,0 +1,128 @@
+//===- Model.cpp - Llama 3 text models ------------------------------------===//
+
+#include "models/llama3/Model.h"
+
+#include "models/llama3/Weights.h"
+#include "runtime/format/Quoted.h"
+
+namespace llama4::llama3 {
+
+using graph::Element;
+using graph::Entry;
+using graph::Graph;
+using graph::kSymbol;
+using graph::Tensor;
+using models::ModelOptions;
+
+static constexpr const char *kRopeTable = "rope";
+
+Decoder::Decoder(const Module &parent, const std::string &name, const ModelConfig &config)
+    : Module(parent, name),
+      embedding_(*this, "embed_tokens", config.vocabularySize, config.hiddenSize),
+      norm_(*this, "norm", config.hiddenSize, config.rmsNormEps) {
+  for (int64_t i = 0; i < config.layers; ++i)
+    layers_.emplace_back(*this, "layers." + std::to_string(i), config, i);
+}
+
+Tensor Decoder::hidden(Tensor ids, const StepInputs &step) const {
+  Tensor x = embedding_(ids);
+  for (const DecoderLayer &layer : layers_)
+    x = layer(x, step);
+  return x;
+}
+
+static void declareStep(const Decoder &decoder, const ModelConfig &config,
+                        const ModelOptions &options) {
+  Entry &entry = decoder.graph().addEntry("step", "T", options.maxStepTokens);
+  Tensor ids = entry.input("ids", {Element::I32, {kSymbol}}, "ids");
+  const graph::TensorType angles = {Element::F32, {kSymbol, config.headDim / 2}};
+  StepInputs step;
+  step.cos = entry.input("cos", angles, "cos", kRopeTable);
+  step.sin = entry.input("sin", angles, "sin", kRopeTable);
+  step.batch = entry.batch();
+  step.kv = entry.kv({"full", 0, config.layers, config.kvHeads, config.headDim, options.kvType});
+  entry.output(decoder.hidden(ids, step));
+}
+
+static void declareLogits(const Decoder &decoder, const graph::Linear &head,
+                          const ModelConfig &config, const ModelOptions &options) {
+  Entry &entry = decoder.graph().addEntry("logits", "R", options.maxBatchSize);
+  Tensor hidden = entry.input("hidden", {Element::F32, {kSymbol, config.hiddenSize}}, "hidden");
+  Tensor rows = entry.input("rows", {Element::I32, {kSymbol}}, "rows");
+  entry.output(head(decoder.norm()(gather(hidden, rows))));
+}
+
+/// The head shares the embedding table where the configuration says so.
+static graph::Linear makeHead(const graph::Module &root, const Decoder &decoder,
+                              const ModelConfig &config) {
+  if (config.tieWordEmbeddings)
+    return {root, "lm_head", decoder.embedding().weight()};
+  return {root, "lm_head", config.hiddenSize, config.vocabularySize, /*withBias=*/false};
+}
+
+/// A bound of the options, or why it is wrong.
+static Status checkBound(const char *name, int64_t value, int64_t max) {
+  if (value >= 1 && value <= max)
+    return {};
+  return Status::error(StatusKind::Usage, std::string(name) + ": found " + std::to_string(value) +
+                                              ", expected 1 to " + std::to_string(max) + ".");
+}
+
+static Status checkOptions(const ModelOptions &options, const ModelConfig &config) {
+  const int64_t length = options.maxLength ? options.maxLength : config.maxPosition;
+  LLAMA4_RETURN_IF_ERROR(checkBound("max-length", length, config.maxPosition));
+  LLAMA4_RETURN_IF_ERROR(checkBound("max-batch-size", options.maxBatchSize, 65536));
+  LLAMA4_RETURN_IF_ERROR(checkBound("max-step-tokens", options.maxStepTokens, 1 << 20));
+  if (options.kvType != Element::F32 && options.kvType != Element::BF16)
+    return Status::error(StatusKind::Usage, "kv-type: found " +
+                                                std::string(elementName(options.kvType)) +
+                                                ", expected float32 or bfloat16.");
+  if (options.compute != "float32" && options.compute != "bfloat16")
+    return Status::error(StatusKind::Usage, "compute: found " + quoteName(options.compute) +
+                                                ", expected float32 or bfloat16.");
+  return {};
+}
+
+static void describe(Graph &graph, const ModelConfig &config, const ModelOptions &options) {
+  graph.model["family"] = "llama3";
+  graph.model["vocab_size"] = config.vocabularySize;
+  graph.model["hidden_size"] = config.hiddenSize;
+  graph.model["num_layers"] = config.layers;
+  graph.model["max_position"] = config.maxPosition;
+  graph.model["num_parameters"] = graph.parameterCount();
+  if (config.bos)
+    graph.model["bos_id"] = *config.bos;
+  graph.model["eos_ids"] = config.eos;
+  graph.model["stop_ids"] = config.stop;
+  graph.options["compute"] = options.compute;
+  graph.options["kv_type"] = options.kvType == Element::F32 ? "float32" : "bfloat16";
+  graph.options["max_length"] = options.maxLength ? options.maxLength : config.maxPosition;
+  graph.options["max_batch_size"] = options.maxBatchSize;
+  graph.options["max_step_tokens"] = options.maxStepTokens;
+}
+
+Result<std::unique_ptr<Graph>> build(const Checkpoint &checkpoint, const ModelOptions &options) {
+  LLAMA4_ASSIGN_OR_RETURN(const ModelConfig config, readConfig(checkpoint));
+  LLAMA4_RETURN_IF_ERROR(checkOptions(options, config));
+  auto weights = std::make_shared<Weights>(checkpoint, config);
+  auto graph =
+      std::make_unique<Graph>([weights](const std::string &name, std::span<const int64_t> dims) {
+        return weights->resolve(name, dims);
+      });
+  LLAMA4_ASSIGN_OR_RETURN(std::vector<float> invFreq, readInvFreq(checkpoint, config.headDim));
+  graph->addRopeTable(kRopeTable, std::move(invFreq));
+  const graph::Module root(*graph);
+  const Decoder decoder(root, "model", config);
+  const graph::Linear head = makeHead(root, decoder, config);
+  declareStep(decoder, config, options);
+  declareLogits(decoder, head, config, options);
+  LLAMA4_RETURN_IF_ERROR(graph->status());
+  LLAMA4_RETURN_IF_ERROR(weights->checkAllUsed());
+  graph->close();
+  describe(*graph, config, options);
+  for (std::string &remark : weights->remarks())
+    graph->remark(std::move(remark));
+  return graph;
+}
+
+} // namespace llama4::llama3

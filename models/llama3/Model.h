@@ -1,0 +1,41 @@
+//===- Model.h - Llama 3 text models ----------------------------*- C++ -*-===//
+//
+// LlamaForCausalLM: Llama 3, 3.1, 3.2 (1B, 3B), 3.3, and models of the same architecture. Entries:
+//
+//   step    ids i32[T], cos and sin f32[T, headDim / 2], batch, kv -> hidden f32[T, H], the
+//           residual stream after the last layer, before the final norm
+//   logits  hidden f32[?, H], rows i32[R] -> f32[R, V]
+//
+//===----------------------------------------------------------------------===//
+#ifndef LLAMA4_MODELS_LLAMA3_MODEL_H
+#define LLAMA4_MODELS_LLAMA3_MODEL_H
+
+#include "models/ModelOptions.h"
+#include "models/llama3/Layers.h"
+
+#include <memory>
+
+namespace llama4::llama3 {
+
+/// Token embedding, decoder layers and the final norm ("model").
+class Decoder : public graph::Module {
+public:
+  Decoder(const Module &parent, const std::string &name, const ModelConfig &config);
+  /// ids i32[T] -> the residual stream f32[T, H].
+  graph::Tensor hidden(graph::Tensor ids, const StepInputs &step) const;
+  const graph::RmsNorm &norm() const { return norm_; }
+  const graph::Embedding &embedding() const { return embedding_; }
+
+private:
+  graph::Embedding embedding_;
+  std::vector<DecoderLayer> layers_;
+  graph::RmsNorm norm_;
+};
+
+/// Declares the model; see models::buildModel.
+Result<std::unique_ptr<graph::Graph>> build(const Checkpoint &checkpoint,
+                                            const models::ModelOptions &options);
+
+} // namespace llama4::llama3
+
+#endif // LLAMA4_MODELS_LLAMA3_MODEL_H

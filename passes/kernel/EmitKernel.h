@@ -1,0 +1,28 @@
+//===- EmitKernel.h - one cmd.kernel as one function -------------*- C++ -*-===//
+#ifndef LLAMA4_PASSES_KERNEL_EMITKERNEL_H
+#define LLAMA4_PASSES_KERNEL_EMITKERNEL_H
+
+#include "dialects/cmd/Cmd.h"
+#include "passes/kernel/RegionEmitter.h"
+
+namespace llama4::kernel {
+
+/// Builds  llvm.func @name(%dispatch, %begin, %end, %scratch)  with the kernel's code in front of
+/// the kernel and erases the kernel. Adds the kernel's gathers to `numGathers`.
+mlir::LogicalResult emitKernel(mlir::OpBuilder &builder, cmd::KernelOp kernel, int64_t &numGathers);
+
+// What one tile computes; `tile` is its i64 index in the grid. Row.cpp, Linear.cpp, Attention.cpp.
+mlir::LogicalResult emitEmbedTile(KernelFrame &frame, lm::EmbedOp op, mlir::Value tile);
+mlir::LogicalResult emitRowTile(KernelFrame &frame, lm::RowOp op, mlir::Value tile);
+mlir::LogicalResult emitLinearTile(KernelFrame &frame, lm::LinearOp op, mlir::Value tile);
+mlir::LogicalResult emitAttentionTile(KernelFrame &frame, lm::AttentionOp op, mlir::Value tile);
+
+/// Calls the micro-kernel `symbol`, declared at the top of the module where it isn't yet.
+void callCore(Ir &ir, llvm::StringRef symbol, mlir::ValueRange arguments);
+
+/// scf.for over i64 [0, end) around `body`, which gets the index.
+void forEach(Ir &ir, mlir::Value end, llvm::function_ref<void(mlir::Value)> body);
+
+} // namespace llama4::kernel
+
+#endif // LLAMA4_PASSES_KERNEL_EMITKERNEL_H

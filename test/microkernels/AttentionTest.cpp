@@ -1,0 +1,220 @@
+//===- AttentionTest.cpp - paged attention against a double reference -----===//
+#include "Support.h"
+
+#include "compiler/microkernels/cpu/Sizes.h"
+#include "compiler/pack/Quantize.h"
+#include "runtime/format/Half.h"
+
+#include <algorithm>
+#include <cmath>
+#include <numeric>
+
+namespace llama4::microkernels {
+namespace {
+
+/// `count` tokens of a sequence, the first of them at `position`.
+struct Run {
+  int64_t position;
+  int64_t count;
+};
+
+struct Shape {
+  KvType type;
+  int64_t kvHeads, group, headDim;
+};
+
+/// A step of ragged sequences over a pool with pages in random order; slots that no token has
+/// written, and pages of nobody, hold large finite numbers.
+class Step {
+public:
+  Step(const Shape &shape, const std::vector<Run> &runs, uint32_t seed);
+
+  const Shape &shape() const { return shape_; }
+  int64_t tokens() const { return static_cast<int64_t>(position_.size()); }
+  int64_t width() const { return shape_.kvHeads * shape_.group * shape_.headDim; }
+
+  /// Output rows [tokens][width] in calls of `split` tokens; what a call must not touch stays 7.
+  std::vector<float> run(const NativeLevel &level, int64_t split) const;
+  void check(const std::vector<float> &out) const;
+
+private:
+  static constexpr float kScale = 0.171f;
+  static constexpr int64_t kKind = 2;
+
+  float key(int64_t sequence, int64_t j, int64_t head, int64_t d) const {
+    return load(page(sequence, j) + (head * shape_.headDim + d) * 16 + j % 16);
+  }
+  float value(int64_t sequence, int64_t j, int64_t head, int64_t d) const {
+    const int64_t padded = l4_padded_head(shape_.headDim);
+    return load(page(sequence, j) + shape_.kvHeads * shape_.headDim * 16 +
+                (head * 16 + j % 16) * padded + d);
+  }
+  int64_t page(int64_t sequence, int64_t j) const {
+    return table_[static_cast<size_t>(sequence * stride_ + j / 16)] *
+           l4_kv_page_elements(shape_.kvHeads, shape_.headDim);
+  }
+  float load(int64_t element) const {
+    const auto i = static_cast<size_t>(element);
+    return shape_.type == KvType::Float32 ? pool_[i] : bfloat16ToFloat(pool16_[i]);
+  }
+  void fillStale(const std::vector<Run> &runs);
+
+  Shape shape_;
+  std::vector<int64_t> position_, length_;
+  std::vector<int32_t> sequence_, start_, table_;
+  int64_t stride_ = 0;
+  std::vector<float> pool_, q_;
+  std::vector<uint16_t> pool16_;
+};
+
+Step::Step(const Shape &shape, const std::vector<Run> &runs, uint32_t seed) : shape_(shape) {
+  start_.push_back(0);
+  int64_t longest = 0;
+  for (size_t s = 0; s < runs.size(); ++s) {
+    for (int64_t i = 0; i < runs[s].count; ++i) {
+      position_.push_back(runs[s].position + i);
+      sequence_.push_back(static_cast<int32_t>(s));
+    }
+    start_.push_back(static_cast<int32_t>(position_.size()));
+    length_.push_back(runs[s].position + runs[s].count);
+    longest = std::max(longest, length_.back());
+  }
+  stride_ = (longest + 15) / 16;
+  const int64_t pages = stride_ * static_cast<int64_t>(runs.size()) + 3;
+  std::vector<int32_t> order(static_cast<size_t>(pages));
+  std::iota(order.begin(), order.end(), 0);
+  std::shuffle(order.begin(), order.end(), std::mt19937(seed));
+  // Entries beyond a sequence's pages are never to be followed.
+  table_.assign(static_cast<size_t>(stride_) * runs.size(), 0x7fffffff);
+  size_t next = 0;
+  for (size_t s = 0; s < runs.size(); ++s)
+    for (int64_t p = 0; p * 16 < length_[s]; ++p)
+      table_[s * static_cast<size_t>(stride_) + static_cast<size_t>(p)] = order[next++];
+  const auto elements =
+      static_cast<size_t>(pages * l4_kv_page_elements(shape.kvHeads, shape.headDim));
+  pool_ = randomFloats(elements, seed, 1.5f);
+  fillStale(runs);
+  for (float x : pool_)
+    pool16_.push_back(pack::floatToBFloat16(x));
+  q_ = randomFloats(static_cast<size_t>(tokens() * width()), seed + 1, 2.0f);
+}
+
+/// Overwrites the slots beyond each sequence's end.
+void Step::fillStale(const std::vector<Run> &runs) {
+  const int64_t padded = l4_padded_head(shape_.headDim);
+  for (size_t s = 0; s < runs.size(); ++s)
+    for (int64_t j = length_[s]; j % 16 != 0; ++j)
+      for (int64_t head = 0; head < shape_.kvHeads; ++head) {
+        float *base = pool_.data() + page(static_cast<int64_t>(s), j);
+        for (int64_t d = 0; d < shape_.headDim; ++d)
+          base[(head * shape_.headDim + d) * 16 + j % 16] = -3e30f;
+        for (int64_t d = 0; d < padded; ++d)
+          base[shape_.kvHeads * shape_.headDim * 16 + (head * 16 + j % 16) * padded + d] = 3e30f;
+      }
+}
+
+std::vector<float> Step::run(const NativeLevel &level, int64_t split) const {
+  l4_step step = {};
+  step.symbol = static_cast<uint32_t>(tokens());
+  step.sequences = static_cast<uint32_t>(length_.size());
+  step.position = position_.data();
+  step.sequence = sequence_.data();
+  step.start = start_.data();
+  step.length = length_.data();
+  step.page_table[kKind] = table_.data();
+  step.page_stride[kKind] = static_cast<uint32_t>(stride_);
+  const void *pool = shape_.type == KvType::Float32 ? static_cast<const void *>(pool_.data())
+                                                    : static_cast<const void *>(pool16_.data());
+  const int64_t outStride = width() + 5;
+  std::vector<float> out(static_cast<size_t>(tokens() * outStride), 7.0f);
+  // The scratch starts as NaN, and ends where the declared size ends.
+  std::vector<float> scratch(
+      static_cast<size_t>(attentionScratchBytes(shape_.group, shape_.headDim, split)) / 4,
+      std::nanf(""));
+  for (int64_t head = 0; head < shape_.kvHeads; ++head)
+    for (int64_t t = 0; t < tokens(); t += split)
+      level.cores->find(shape_.type)(
+          out.data() + t * outStride + head * shape_.group * shape_.headDim, outStride, q_.data(),
+          width(), &step, kKind, pool, head, t, std::min(t + split, tokens()), shape_.kvHeads,
+          shape_.group, shape_.headDim, kScale, scratch.data());
+  return out;
+}
+
+void Step::check(const std::vector<float> &out) const {
+  const int64_t heads = shape_.kvHeads * shape_.group;
+  for (int64_t t = 0; t < tokens(); ++t) {
+    const auto at = static_cast<size_t>(t);
+    const int64_t keys = position_[at] + 1;
+    for (int64_t h = 0; h < heads; ++h) {
+      const float *q = q_.data() + t * width() + h * shape_.headDim;
+      std::vector<double> weights(static_cast<size_t>(keys));
+      for (int64_t j = 0; j < keys; ++j)
+        for (int64_t d = 0; d < shape_.headDim; ++d)
+          weights[static_cast<size_t>(j)] +=
+              kScale * static_cast<double>(q[d]) * key(sequence_[at], j, h / shape_.group, d);
+      const double largest = *std::max_element(weights.begin(), weights.end());
+      double sum = 0;
+      for (double &weight : weights)
+        sum += weight = std::exp(weight - largest);
+      for (int64_t d = 0; d < shape_.headDim; ++d) {
+        double expected = 0;
+        for (int64_t j = 0; j < keys; ++j)
+          expected +=
+              weights[static_cast<size_t>(j)] / sum * value(sequence_[at], j, h / shape_.group, d);
+        // Scores of this spread carry rounding errors of up to 1e-5, which the values (up to 6)
+        // multiply.
+        ASSERT_NEAR(out[static_cast<size_t>(t * (width() + 5) + h * shape_.headDim + d)], expected,
+                    6e-5)
+            << "token " << t << " head " << h << " d " << d;
+      }
+    }
+    for (int64_t i = 0; i < 5; ++i)
+      ASSERT_EQ(out[static_cast<size_t>(t * (width() + 5) + width() + i)], 7.0f);
+  }
+}
+
+/// Prefills and decodes together; ends at, before and behind borders of pages and blocks.
+const std::vector<Run> kRagged = {{0, 1}, {62, 5}, {15, 1}, {0, 19}, {127, 2}, {200, 1}, {63, 1}};
+
+TEST(Attention, MatchesTheReference) {
+  for (KvType type : {KvType::Float32, KvType::BFloat16})
+    for (int64_t group : {1, 3, 4, 8})
+      for (int64_t headDim : {16, 32, 40, 64, 128}) {
+        const Shape shape = {type, 2, group, headDim};
+        SCOPED_TRACE(std::string(kvTypeName(type)) + " group " + std::to_string(group) + " head " +
+                     std::to_string(headDim));
+        const Step step(shape, kRagged, static_cast<uint32_t>(group * 100 + headDim));
+        forEachLevel([&](const NativeLevel &level) { step.check(step.run(level, 16)); });
+        if (::testing::Test::HasFatalFailure())
+          return;
+      }
+}
+
+TEST(Attention, SameBitsHoweverTokensAreGrouped) {
+  for (KvType type : {KvType::Float32, KvType::BFloat16})
+    for (int64_t group : {1, 3, 5}) {
+      const Step step({type, 1, group, 40}, {{0, 70}, {60, 9}, {300, 1}, {130, 3}}, 5);
+      forEachLevel([&](const NativeLevel &level) {
+        const std::vector<float> whole = step.run(level, step.tokens());
+        step.check(whole);
+        for (int64_t split : {1, 2, 3, 7, 16, 31})
+          EXPECT_TRUE(sameBits(whole.data(), step.run(level, split).data(), whole.size()))
+              << "group " << group << ", calls of " << split << " tokens";
+      });
+    }
+}
+
+// The value of an unseen slot must not matter, down to the last bit: the same sequence alone, and
+// followed by later tokens in the same pages.
+TEST(Attention, LaterKeysDoNotMatter) {
+  const Shape shape = {KvType::Float32, 1, 2, 32};
+  const Step step(shape, {{0, 150}}, 9);
+  forEachLevel([&](const NativeLevel &level) {
+    const std::vector<float> together = step.run(level, 150);
+    const std::vector<float> alone = step.run(level, 1);
+    EXPECT_TRUE(sameBits(together.data(), alone.data(), together.size()));
+  });
+}
+
+} // namespace
+} // namespace llama4::microkernels

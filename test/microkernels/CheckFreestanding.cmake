@@ -1,0 +1,10 @@
+# Compiles BITCODE at -O3 and fails if the object needs any symbol from outside or holds data.
+execute_process(COMMAND ${CLANG} -O3 -c ${BITCODE} -o ${OBJECT} COMMAND_ERROR_IS_FATAL ANY)
+execute_process(COMMAND ${NM} ${OBJECT} OUTPUT_VARIABLE symbols COMMAND_ERROR_IS_FATAL ANY)
+if(NOT symbols MATCHES " T l4_linear_q8_q4_1\n")
+  message(FATAL_ERROR "no core found in ${BITCODE}:\n${symbols}")
+endif()
+string(REGEX MATCHALL "[^\n]* [UuDdBbCc] [^\n]*" foreign "${symbols}")
+if(foreign)
+  message(FATAL_ERROR "the cores are not freestanding: ${foreign}")
+endif()

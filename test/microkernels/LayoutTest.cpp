@@ -1,0 +1,203 @@
+//===- LayoutTest.cpp - packing, quantizers and row decoding --------------===//
+#include "Support.h"
+
+#include "compiler/pack/Layout.h"
+#include "compiler/pack/Quantize.h"
+#include "runtime/format/Half.h"
+#include "runtime/format/Safetensors.h"
+
+#include <cmath>
+#include <fstream>
+#include <iterator>
+
+namespace llama4::pack {
+namespace {
+
+using microkernels::forEachLevel;
+using microkernels::NativeLevel;
+using microkernels::randomFloats;
+using microkernels::sameBits;
+
+constexpr Encoding kEncodings[] = {Encoding::Float32, Encoding::BFloat16, Encoding::Q8_0,
+                                   Encoding::Q4_1};
+
+std::vector<std::byte> randomBytes(size_t count, uint32_t seed) {
+  std::mt19937 generator(seed);
+  std::vector<std::byte> bytes(count);
+  for (std::byte &byte : bytes)
+    byte = static_cast<std::byte>(generator());
+  return bytes;
+}
+
+TEST(Layout, KeepsTheTrueBits) {
+  EXPECT_EQ(packedBytes(Encoding::Q4_1, 32, 64), 32u * 64 * 5 / 8);
+  EXPECT_EQ(packedBytes(Encoding::Q8_0, 32, 64), 32u * 64 * 17 / 16);
+  EXPECT_EQ(packedBytes(Encoding::BFloat16, 16, 7), 16u * 8 * 2);
+  EXPECT_EQ(packedBytes(Encoding::Float32, 17, 3), 2u * 16 * 3 * 4);
+  EXPECT_EQ(panelBytes(Encoding::Q8_0, 32), 576u); // 544, padded to 64
+}
+
+TEST(Layout, UnpackInvertsPack) {
+  for (Encoding encoding : kEncodings)
+    for (int64_t rows : {1, 15, 16, 17, 40})
+      for (int64_t cols : {32, 96, 160}) {
+        const uint64_t rowBytes = sourceRowBytes(encoding, cols);
+        const std::vector<std::byte> source =
+            randomBytes(static_cast<size_t>(rows) * rowBytes, static_cast<uint32_t>(rows + cols));
+        std::vector<std::byte> packed(packedBytes(encoding, rows, cols), std::byte{0xcd});
+        packWeight(encoding, source, rows, cols, packed);
+        std::vector<std::byte> row(rowBytes);
+        for (int64_t i = 0; i < rows; ++i) {
+          unpackRow(encoding, packed, i, cols, row);
+          ASSERT_EQ(std::memcmp(row.data(), source.data() + static_cast<uint64_t>(i) * rowBytes,
+                                rowBytes),
+                    0)
+              << microkernels::encodingName(encoding) << " row " << i;
+        }
+      }
+}
+
+// The places of single elements, computed by hand from the description of the layout.
+TEST(Layout, PlacesElementsAsDescribed) {
+  std::vector<std::byte> source(sourceRowBytes(Encoding::Q4_1, 64) * 2);
+  std::byte *block = source.data() + 40 + 20; // row 1, second block
+  block[0] = std::byte{0x11};
+  block[2] = std::byte{0x22};
+  block[4 + 6] = std::byte{0x73}; // columns 6 (3) and 22 (7)
+  std::vector<std::byte> panel(panelBytes(Encoding::Q4_1, 64));
+  packPanel(Encoding::Q4_1, source, 2, 64, panel);
+  EXPECT_EQ(panel[320 + 64 + 1 * 4 + 2], std::byte{0x73});
+  EXPECT_EQ(panel[320 + 256 + 2], std::byte{0x11});
+  EXPECT_EQ(panel[320 + 256 + 32 + 2], std::byte{0x22});
+
+  std::vector<std::byte> q8(sourceRowBytes(Encoding::Q8_0, 32) * 3);
+  q8[2 * 34 + 2 + 9] = std::byte{0xff}; // row 2, column 9: -1
+  std::vector<std::byte> q8Panel(panelBytes(Encoding::Q8_0, 32));
+  packPanel(Encoding::Q8_0, q8, 3, 32, q8Panel);
+  EXPECT_EQ(q8Panel[64 + 2 * 64 + 2 * 4 + 1], std::byte{127});
+  EXPECT_EQ(q8Panel[64 + 2 * 64 + 2 * 4 + 2], std::byte{128});  // zero
+  EXPECT_EQ(q8Panel[64 + 7 * 64 + 15 * 4 + 3], std::byte{128}); // a padding row
+  EXPECT_EQ(q8Panel[63], std::byte{0}); // the scale of a block that is not there
+}
+
+TEST(Quantize, RoundsToNearestEven) {
+  EXPECT_EQ(floatToBFloat16(1.0f), 0x3f80);
+  EXPECT_EQ(floatToBFloat16(std::bit_cast<float>(0x3f808000u)), 0x3f80);
+  EXPECT_EQ(floatToBFloat16(std::bit_cast<float>(0x3f818000u)), 0x3f82);
+  EXPECT_TRUE(std::isnan(bfloat16ToFloat(floatToBFloat16(std::nanf("")))));
+  EXPECT_EQ(floatToBFloat16(INFINITY), 0x7f80);
+  EXPECT_EQ(floatToHalf(65504.0f), 0x7bff);
+  EXPECT_EQ(floatToHalf(65519.0f), 0x7bff);
+  EXPECT_EQ(floatToHalf(65520.0f), 0x7c00);
+  EXPECT_EQ(floatToHalf(0x1.002p0f), 0x3c00); // ties
+  EXPECT_EQ(floatToHalf(0x1.006p0f), 0x3c02);
+  EXPECT_EQ(floatToHalf(0x1p-25f), 0x0000);
+  EXPECT_EQ(floatToHalf(0x1.8p-24f), 0x0002);
+  EXPECT_EQ(floatToHalf(-0.0f), 0x8000);
+  EXPECT_TRUE(std::isnan(halfToFloat(floatToHalf(std::nanf("")))));
+}
+
+TEST(Quantize, RoundsQuantsHalfAwayFromZero) {
+  std::vector<float> values(32, 0.0f);
+  values[0] = 127.0f; // d = 1
+  values[1] = 2.5f;
+  values[2] = -2.5f;
+  std::vector<std::byte> block(34);
+  quantizeQ8_0(values, block);
+  EXPECT_EQ(block[1], std::byte{0x3c});
+  EXPECT_EQ(static_cast<int8_t>(block[3]), 3);
+  EXPECT_EQ(static_cast<int8_t>(block[4]), -3);
+}
+
+TEST(Quantize, EveryHalfAndBFloat16SurvivesTheRoundTrip) {
+  for (uint32_t bits = 0; bits < 0x10000; ++bits) {
+    const auto value = static_cast<uint16_t>(bits);
+    if (!std::isnan(halfToFloat(value))) {
+      ASSERT_EQ(floatToHalf(halfToFloat(value)), value);
+    }
+    if (!std::isnan(bfloat16ToFloat(value))) {
+      ASSERT_EQ(floatToBFloat16(bfloat16ToFloat(value)), value);
+    }
+  }
+}
+
+/// A file of test/data/gguf_blocks: rows of 512 columns.
+struct Oracle {
+  std::vector<float> input, dequantized;
+  std::vector<std::byte> packed;
+  int64_t rows = 0;
+};
+
+Oracle readOracle(Encoding encoding) {
+  const std::string name(microkernels::encodingName(encoding));
+  Oracle oracle;
+  auto file = SafetensorsFile::open(std::string(LLAMA4_TEST_DATA) + "/gguf_blocks/" + name +
+                                    ".safetensors");
+  EXPECT_TRUE(file.ok());
+  if (!file.ok())
+    return oracle;
+  const auto bytes = [&](const char *tensor) { return file->find(tensor)->bytes; };
+  const auto floats = [&](const char *tensor) {
+    const std::span<const std::byte> data = bytes(tensor);
+    std::vector<float> values(data.size() / 4);
+    std::memcpy(values.data(), data.data(), data.size());
+    return values;
+  };
+  oracle.input = floats("input");
+  oracle.dequantized = floats("dequantized");
+  oracle.packed.assign(bytes("packed").begin(), bytes("packed").end());
+  oracle.rows = static_cast<int64_t>(oracle.input.size() / 512);
+  return oracle;
+}
+
+TEST(Quantize, MatchesTheReferenceBytes) {
+  for (Encoding encoding : {Encoding::Q8_0, Encoding::Q4_1}) {
+    const Oracle oracle = readOracle(encoding);
+    ASSERT_EQ(oracle.rows, 12);
+    std::vector<std::byte> packed(oracle.packed.size());
+    encodeRow(encoding, oracle.input, packed);
+    EXPECT_EQ(packed, oracle.packed) << microkernels::encodingName(encoding);
+  }
+}
+
+TEST(DecodeRow, EqualsGgufDequantization) {
+  for (Encoding encoding : {Encoding::Q8_0, Encoding::Q4_1}) {
+    const Oracle oracle = readOracle(encoding);
+    ASSERT_EQ(oracle.rows, 12);
+    std::vector<std::byte> packed(packedBytes(encoding, oracle.rows, 512));
+    packWeight(encoding, oracle.packed, oracle.rows, 512, packed);
+    forEachLevel([&](const NativeLevel &level) {
+      std::vector<float> row(512);
+      for (int64_t i = 0; i < oracle.rows; ++i) {
+        level.cores->find(encoding)(row.data(), packed.data(), i, 512);
+        EXPECT_TRUE(sameBits(row.data(), oracle.dequantized.data() + i * 512, 512)) << i;
+      }
+    });
+  }
+}
+
+TEST(DecodeRow, FloatsOfOddWidth) {
+  const int64_t rows = 19, cols = 33;
+  const std::vector<float> values = randomFloats(rows * cols, 3);
+  for (Encoding encoding : {Encoding::Float32, Encoding::BFloat16}) {
+    std::vector<std::byte> source(static_cast<size_t>(rows) * sourceRowBytes(encoding, cols));
+    encodeRow(encoding, values, source);
+    std::vector<std::byte> packed(packedBytes(encoding, rows, cols));
+    packWeight(encoding, source, rows, cols, packed);
+    forEachLevel([&](const NativeLevel &level) {
+      std::vector<float> row(cols);
+      for (int64_t i = 0; i < rows; ++i) {
+        level.cores->find(encoding)(row.data(), packed.data(), i, cols);
+        for (int64_t k = 0; k < cols; ++k) {
+          const float x = values[i * cols + k];
+          const float expected =
+              encoding == Encoding::Float32 ? x : bfloat16ToFloat(floatToBFloat16(x));
+          ASSERT_EQ(row[k], expected) << i << " " << k;
+        }
+      }
+    });
+  }
+}
+
+} // namespace
+} // namespace llama4::pack

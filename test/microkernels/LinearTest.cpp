@@ -1,0 +1,264 @@
+//===- LinearTest.cpp - the linear cores against references ---------------===//
+//
+// Two references: a sum in double precision, with the error that K roundings may make, and the
+// order of operations that the numeric contract fixes, done one element at a time in scalar code,
+// which must give the same bits.
+//
+//===----------------------------------------------------------------------===//
+#include "Support.h"
+
+#include "compiler/pack/Layout.h"
+#include "compiler/pack/Quantize.h"
+#include "runtime/format/Half.h"
+
+#include <cmath>
+
+namespace llama4::microkernels {
+namespace {
+
+/// m activation rows in the form a core reads; what lies beyond K is NaN.
+struct Rows {
+  std::vector<std::byte> bytes;
+  int64_t stride = 0;
+  std::vector<float> values; ///< [m][k] what the rows mean, for the float forms
+};
+
+float fieldFloat(const std::byte *p) {
+  float value;
+  std::memcpy(&value, p, 4);
+  return value;
+}
+
+/// One row as KernelAbi.h describes q8<32>.
+void quantizeActivation(const float *x, int64_t k, std::byte *row) {
+  const int64_t blocks = k / L4_Q8_BLOCK;
+  for (int64_t b = 0; b < blocks; ++b) {
+    float largest = 0;
+    for (int64_t i = 0; i < 32; ++i)
+      largest = std::max(largest, std::fabs(x[b * 32 + i]));
+    int32_t sum = 0;
+    for (int64_t i = 0; i < 32; ++i) {
+      const float scaled = largest == 0 ? 0 : x[b * 32 + i] * (127.0f / largest);
+      const auto q = static_cast<int8_t>(std::nearbyint(scaled));
+      std::memcpy(row + b * 32 + i, &q, 1);
+      sum += q;
+    }
+    const float scale = largest / 127.0f, scaledSum = scale * static_cast<float>(sum);
+    std::memcpy(row + blocks * 32 + b * 4, &scale, 4);
+    std::memcpy(row + blocks * 36 + b * 4, &scaledSum, 4);
+    std::memcpy(row + blocks * 40 + b * 4, &sum, 4);
+  }
+}
+
+Rows makeRows(Activation activation, int64_t m, int64_t k, uint32_t seed) {
+  Rows rows;
+  rows.values = randomFloats(static_cast<size_t>(m * k), seed);
+  const int64_t used = activation == Activation::F32    ? k * 4
+                       : activation == Activation::BF16 ? k * 2
+                                                        : k / 32 * 44;
+  rows.stride = (used + 63) / 64 * 64 + 64;
+  rows.bytes.assign(static_cast<size_t>(rows.stride * m), std::byte{0xff}); // 0xffff... is a NaN
+  for (int64_t i = 0; i < m; ++i) {
+    float *x = rows.values.data() + i * k;
+    std::byte *row = rows.bytes.data() + i * rows.stride;
+    if (i == 2)
+      std::fill(x, x + k, 0.0f);
+    if (activation == Activation::F32) {
+      std::memcpy(row, x, static_cast<size_t>(used));
+    } else if (activation == Activation::BF16) {
+      for (int64_t j = 0; j < k; ++j) {
+        const uint16_t bits = pack::floatToBFloat16(x[j]);
+        std::memcpy(row + j * 2, &bits, 2);
+        x[j] = bfloat16ToFloat(bits);
+      }
+    } else {
+      quantizeActivation(x, k, row);
+    }
+  }
+  return rows;
+}
+
+/// A weight in source form, where every quant, the extreme ones too, occurs.
+std::vector<std::byte> makeWeight(Encoding encoding, int64_t n, int64_t k, uint32_t seed) {
+  std::vector<std::byte> source(static_cast<size_t>(n) * pack::sourceRowBytes(encoding, k));
+  pack::encodeRow(encoding, randomFloats(static_cast<size_t>(n * k), seed), source);
+  std::mt19937 generator(seed);
+  const BlockSize block = blockSize(encoding);
+  const int64_t quants = encoding == Encoding::Q8_0 ? 2 : 4;
+  if (block.columns > 1)
+    for (size_t b = 0; b < source.size(); b += static_cast<size_t>(block.bytes))
+      for (int64_t i = quants; i < block.bytes; ++i)
+        source[b + static_cast<size_t>(i)] =
+            b == 0 ? std::byte{encoding == Encoding::Q8_0 ? uint8_t{0x80} : uint8_t{0xff}}
+                   : static_cast<std::byte>(generator());
+  return source;
+}
+
+/// Element access to source rows.
+struct Source {
+  Encoding encoding;
+  const std::byte *row;
+
+  float half(int64_t offset) const {
+    uint16_t bits;
+    std::memcpy(&bits, row + offset, 2);
+    return halfToFloat(bits);
+  }
+  float d(int64_t b) const { return half(b * blockSize(encoding).bytes); }
+  float m(int64_t b) const { return encoding == Encoding::Q4_1 ? half(b * 20 + 2) : 0.0f; }
+  int quant(int64_t k) const {
+    const int64_t i = k % 32;
+    if (encoding == Encoding::Q8_0)
+      return static_cast<int8_t>(row[k / 32 * 34 + 2 + i]);
+    const auto byte = static_cast<uint8_t>(row[k / 32 * 20 + 4 + i % 16]);
+    return i < 16 ? byte & 15 : byte >> 4;
+  }
+  /// GGUF's dequantization: each step rounded to float.
+  float value(int64_t k) const {
+    if (encoding == Encoding::Float32)
+      return fieldFloat(row + k * 4);
+    if (encoding == Encoding::BFloat16) {
+      uint16_t bits;
+      std::memcpy(&bits, row + k * 2, 2);
+      return bfloat16ToFloat(bits);
+    }
+    const float product = d(k / 32) * static_cast<float>(quant(k));
+    return encoding == Encoding::Q8_0 ? product : product + m(k / 32);
+  }
+};
+
+struct Expected {
+  float contract; ///< the contract's own order
+  double exact;
+  double tolerance;
+};
+
+Expected expectFloat(const float *x, const Source &w, int64_t k) {
+  float sums[2] = {0, 0};
+  double exact = 0, magnitude = 0;
+  for (int64_t i = 0; i < k; ++i) {
+    const float value = w.value(i);
+    sums[i % 2] = std::fma(value, x[i], sums[i % 2]);
+    exact += static_cast<double>(value) * x[i];
+    magnitude += std::fabs(static_cast<double>(value) * x[i]);
+  }
+  return {sums[0] + sums[1], exact, magnitude * static_cast<double>(k + 1) * 0x1p-24};
+}
+
+Expected expectQ8(const std::byte *row, const Source &w, int64_t k) {
+  const int64_t blocks = k / 32;
+  float y = 0;
+  double exact = 0, magnitude = 0;
+  for (int64_t b = 0; b < blocks; ++b) {
+    const float scale = fieldFloat(row + blocks * 32 + b * 4);
+    const float scaledSum = fieldFloat(row + blocks * 36 + b * 4);
+    int dot = 0;
+    for (int64_t i = b * 32; i < b * 32 + 32; ++i)
+      dot += w.quant(i) * static_cast<int8_t>(row[i]);
+    y = std::fma(w.d(b) * scale, static_cast<float>(dot), y);
+    if (w.encoding == Encoding::Q4_1)
+      y = std::fma(w.m(b), scaledSum, y);
+    const double first = static_cast<double>(w.d(b)) * scale * dot;
+    const double second = static_cast<double>(w.m(b)) * scaledSum;
+    exact += first + second;
+    magnitude += std::fabs(first) + std::fabs(second);
+  }
+  return {y, exact, magnitude * static_cast<double>(3 * blocks + 2) * 0x1p-24};
+}
+
+/// One weight, activation rows, and what must come out.
+class Problem {
+public:
+  Problem(const LinearCore &core, int64_t m, int64_t n, int64_t k)
+      : core_(core), m_(m), n_(n), k_(k),
+        rows_(makeRows(core.activation, m, k, static_cast<uint32_t>(m * 7 + k))),
+        source_(makeWeight(core.encoding, n, k, static_cast<uint32_t>(n * 11 + k))),
+        packed_(pack::packedBytes(core.encoding, n, k)) {
+    pack::packWeight(core.encoding, source_, n, k, packed_);
+  }
+
+  /// All panels with the given split of the tokens; [m][panels * 16], columns beyond stay 7.
+  std::vector<float> run(const NativeLevel &level, int64_t split) const {
+    const LinearFunction function = level.cores->find(core_.activation, core_.encoding);
+    const int64_t width = panels() * kPanelRows;
+    std::vector<float> out(static_cast<size_t>(m_ * (width + 3)), 7.0f);
+    const uint64_t panel = pack::panelBytes(core_.encoding, k_);
+    for (int64_t p = 0; p < panels(); ++p)
+      for (int64_t i = 0; i < m_; i += split)
+        function(out.data() + i * (width + 3) + p * kPanelRows, width + 3,
+                 rows_.bytes.data() + i * rows_.stride, rows_.stride,
+                 packed_.data() + static_cast<uint64_t>(p) * panel, std::min(split, m_ - i), k_);
+    return out;
+  }
+
+  void check(const std::vector<float> &out) const {
+    const int64_t width = panels() * kPanelRows;
+    const uint64_t rowBytes = pack::sourceRowBytes(core_.encoding, k_);
+    for (int64_t i = 0; i < m_; ++i)
+      for (int64_t j = 0; j < width + 3; ++j) {
+        const float got = out[static_cast<size_t>(i * (width + 3) + j)];
+        if (j >= width) {
+          ASSERT_EQ(got, 7.0f) << "written beyond the panel";
+        } else if (j >= n_) {
+          ASSERT_EQ(got, 0.0f) << "padding row " << j;
+        } else {
+          const Source w{core_.encoding, source_.data() + static_cast<uint64_t>(j) * rowBytes};
+          const Expected expected = core_.activation == Activation::Q8
+                                        ? expectQ8(rows_.bytes.data() + i * rows_.stride, w, k_)
+                                        : expectFloat(rows_.values.data() + i * k_, w, k_);
+          ASSERT_NEAR(got, expected.exact, expected.tolerance + 1e-30) << i << " " << j;
+          ASSERT_EQ(std::bit_cast<uint32_t>(got), std::bit_cast<uint32_t>(expected.contract))
+              << got << " instead of " << expected.contract << " at " << i << " " << j;
+        }
+      }
+  }
+
+private:
+  int64_t panels() const { return (n_ + kPanelRows - 1) / kPanelRows; }
+
+  LinearCore core_;
+  int64_t m_, n_, k_;
+  Rows rows_;
+  std::vector<std::byte> source_, packed_;
+};
+
+class Linear : public ::testing::TestWithParam<LinearCore> {};
+
+TEST_P(Linear, MatchesTheReferencesAtOddSizes) {
+  const LinearCore &core = GetParam();
+  const std::vector<int64_t> columns = core.kMultiple == 1
+                                           ? std::vector<int64_t>{1, 3, 31, 33, 40, 100, 515}
+                                           : std::vector<int64_t>{32, 64, 96, 576};
+  forEachLevel([&](const NativeLevel &level) {
+    for (int64_t k : columns)
+      for (int64_t n : {1, 15, 17})
+        for (int64_t m : {1, 2, 3, 5, 8, 19}) {
+          SCOPED_TRACE("m=" + std::to_string(m) + " n=" + std::to_string(n) +
+                       " k=" + std::to_string(k));
+          const Problem problem(core, m, n, k);
+          problem.check(problem.run(level, m));
+          if (::testing::Test::HasFatalFailure())
+            return;
+        }
+  });
+}
+
+TEST_P(Linear, SameBitsHoweverTokensAreSplit) {
+  const LinearCore &core = GetParam();
+  for (int64_t k : {int64_t{core.kMultiple == 1 ? 287 : 288}, int64_t{1536}}) {
+    const Problem problem(core, 19, 17, k);
+    forEachLevel([&](const NativeLevel &level) {
+      const std::vector<float> whole = problem.run(level, 19);
+      for (int64_t split = 1; split < 19; ++split)
+        EXPECT_TRUE(sameBits(whole.data(), problem.run(level, split).data(), whole.size()))
+            << "calls of " << split << " tokens";
+    });
+  }
+}
+
+INSTANTIATE_TEST_SUITE_P(Cores, Linear,
+                         ::testing::ValuesIn(linearCores().begin(), linearCores().end()),
+                         [](const auto &info) { return std::string(info.param.symbol); });
+
+} // namespace
+} // namespace llama4::microkernels

@@ -1,0 +1,155 @@
+//===- llama4-compile.cpp - checkpoint in, program file out ---------------===//
+
+#include "compiler/checkpoint/Inspect.h"
+#include "compiler/driver/Driver.h"
+
+#include "llvm/Support/CommandLine.h"
+#include "llvm/Support/raw_ostream.h"
+
+using namespace llama4;
+namespace cl = llvm::cl;
+
+static cl::OptionCategory category("llama4-compile options");
+
+static cl::opt<std::string> checkpoint(cl::Positional, cl::desc("CHECKPOINT"), cl::cat(category));
+static cl::opt<std::string>
+    checkpointOption("checkpoint",
+                     cl::desc("Folder or .gguf that --from-phase takes weights and text from"),
+                     cl::cat(category));
+static cl::alias modelPath("model-path", cl::aliasopt(checkpointOption), cl::NotHidden,
+                           cl::desc("Same as --checkpoint"), cl::cat(category));
+static cl::alias weightPath("weight-path", cl::aliasopt(checkpointOption), cl::NotHidden,
+                            cl::desc("Same as --checkpoint"), cl::cat(category));
+static cl::opt<std::string> output("o", cl::desc("Program file to write"), cl::value_desc("file"),
+                                   cl::cat(category));
+static cl::alias savePath("save-to-serialized-model-path", cl::aliasopt(output), cl::NotHidden,
+                          cl::desc("Same as -o"), cl::cat(category));
+static cl::list<std::string> targets("target", cl::CommaSeparated,
+                                     cl::desc("Devices: cpu (all levels, default) or cpu:LEVEL"),
+                                     cl::cat(category));
+static cl::opt<std::string> encoding(
+    "quantization-encoding",
+    cl::desc("Format of all matrices: float32, bfloat16, q8_0 or q4_1; default: as stored"),
+    cl::cat(category));
+static cl::opt<std::string>
+    compute("compute", cl::desc("bfloat16 (default, fast) or float32 (reference mode)"),
+            cl::cat(category));
+static cl::opt<std::string>
+    kvType("kv-type",
+           cl::desc("Format of keys and values: float32 or bfloat16; default: as --compute"),
+           cl::cat(category));
+static cl::opt<int64_t> maxLength("max-length",
+                                  cl::desc("Tokens of a sequence; default: the model's own"),
+                                  cl::cat(category));
+static cl::opt<int64_t> maxBatchSize("max-batch-size", cl::desc("Sequences of a step; default 64"),
+                                     cl::cat(category));
+static cl::alias maxCeBatchSize("max-ce-batch-size", cl::aliasopt(maxBatchSize), cl::NotHidden,
+                                cl::desc("Same as --max-batch-size"), cl::cat(category));
+static cl::opt<int64_t> maxStepTokens("max-step-tokens", cl::desc("Tokens of a step; default 512"),
+                                      cl::cat(category));
+static cl::opt<std::string>
+    dumpPhase("dump-phase", cl::desc("Print a phase and stop: graph, lm, lm-opt, cmd or plan"),
+              cl::cat(category));
+static cl::list<std::string> fromPhase("from-phase", cl::multi_val(2),
+                                       cl::value_desc("PHASE FILE.mlir"),
+                                       cl::desc("Continue from a dump: lm, lm-opt, cmd or plan"),
+                                       cl::cat(category));
+static cl::list<std::string> disablePass("disable-pass", cl::CommaSeparated,
+                                         cl::desc("Leave out an optional pass, by name"),
+                                         cl::cat(category));
+static cl::opt<std::string> dumpKernels("dump-kernels",
+                                        cl::desc("Write every stage of the kernels to a folder"),
+                                        cl::value_desc("folder"), cl::cat(category));
+static cl::opt<bool> inspect("inspect", cl::desc("Print what the checkpoint holds and stop"),
+                             cl::cat(category));
+static cl::opt<bool> trustRemoteCode("trust-remote-code",
+                                     cl::desc("Accepted; no remote code is ever run"),
+                                     cl::cat(category));
+static cl::opt<bool> verbose("v", cl::desc("Print times and sizes"), cl::cat(category));
+
+template <typename T> static std::optional<T> given(const cl::opt<T> &option) {
+  return option.getNumOccurrences() ? std::optional<T>(option.getValue()) : std::nullopt;
+}
+
+static Status usage(const std::string &sentence) {
+  return Status::error(StatusKind::Usage, sentence);
+}
+
+/// `cpu` stands for all levels, `cpu:LEVEL` for one.
+static Status readTargets(DriverOptions &options) {
+  std::vector<std::string> levels;
+  for (const std::string &target : targets) {
+    if (target == "cpu")
+      return {};
+    if (target.rfind("cpu:", 0) != 0)
+      return usage("--target: found '" + target + "', expected cpu or cpu:LEVEL.");
+    levels.push_back(target.substr(4));
+  }
+  if (!levels.empty())
+    options.targets = std::move(levels);
+  return {};
+}
+
+static Result<DriverOptions> readOptions() {
+  DriverOptions options;
+  options.checkpoint = checkpoint.empty() ? checkpointOption : checkpoint;
+  if (options.checkpoint.empty())
+    return usage("found no checkpoint, expected a Hugging Face folder or a .gguf file.");
+  options.output = output;
+  options.compute = given(compute);
+  options.kvType = given(kvType);
+  options.encoding = given(encoding);
+  options.maxLength = given(maxLength);
+  options.maxBatchSize = given(maxBatchSize);
+  options.maxStepTokens = given(maxStepTokens);
+  options.disabledPasses.assign(disablePass.begin(), disablePass.end());
+  options.dumpKernels = dumpKernels;
+  options.verbose = verbose;
+  LLAMA4_RETURN_IF_ERROR(readTargets(options));
+  if (dumpPhase.getNumOccurrences()) {
+    options.dumpPhase = parsePhase(dumpPhase.getValue());
+    if (!options.dumpPhase)
+      return usage("--dump-phase: found '" + dumpPhase.getValue() +
+                   "', expected graph, lm, lm-opt, cmd or plan.");
+  }
+  if (!fromPhase.empty()) {
+    options.fromPhase = parsePhase(fromPhase[0]);
+    options.fromFile = fromPhase[1];
+    if (!options.fromPhase || options.fromPhase == Phase::Graph)
+      return usage("--from-phase: found '" + fromPhase[0] + "', expected lm, lm-opt, cmd or plan.");
+  }
+  if (options.output.empty() && !options.dumpPhase)
+    return usage("found no output file, expected -o MODEL.l4x.");
+  return options;
+}
+
+static Status runInspect() {
+  LLAMA4_ASSIGN_OR_RETURN(Checkpoint opened,
+                          Checkpoint::open(checkpoint.empty() ? checkpointOption : checkpoint));
+  llvm::outs() << inspectCheckpoint(opened);
+  return {};
+}
+
+static Status run() {
+  if (trustRemoteCode)
+    llvm::errs() << "llama4-compile: note: no code from a checkpoint is ever run.\n";
+  if (inspect)
+    return runInspect();
+  LLAMA4_ASSIGN_OR_RETURN(DriverOptions options, readOptions());
+  return runCompiler(options);
+}
+
+int main(int argc, char **argv) {
+  cl::HideUnrelatedOptions(category);
+  std::string errors;
+  llvm::raw_string_ostream stream(errors);
+  if (!cl::ParseCommandLineOptions(argc, argv, "Compiles a checkpoint into one .l4x program\n",
+                                   &stream)) {
+    llvm::errs() << errors;
+    return static_cast<int>(StatusKind::Usage);
+  }
+  Status status = run();
+  if (!status.ok())
+    llvm::errs() << "llama4-compile: " << status.message() << "\n";
+  return status.exitCode();
+}
