@@ -26,7 +26,8 @@ static Result<int> openRegular(const std::string &path, uint64_t &size) {
   struct stat info = {};
   if (::fstat(fd, &info) != 0 || !S_ISREG(info.st_mode)) {
     ::close(fd);
-    return Status::invalidInput(path + ": found something that is not a regular file; give a file.");
+    return Status::invalidInput(path +
+                                ": found something that is not a regular file; give a file.");
   }
   size = static_cast<uint64_t>(info.st_size);
   return fd;
@@ -52,8 +53,8 @@ Result<MappedFile> MappedFile::open(const std::string &path, size_t alignment) {
   }
   file.mapping_ = reserved;
   uintptr_t start = (reinterpret_cast<uintptr_t>(reserved) + alignment - 1) & ~(alignment - 1);
-  void *data = ::mmap(reinterpret_cast<void *>(start), size, PROT_READ, MAP_SHARED | MAP_FIXED, fd,
-                      0);
+  void *data =
+      ::mmap(reinterpret_cast<void *>(start), size, PROT_READ, MAP_SHARED | MAP_FIXED, fd, 0);
   ::close(fd);
   if (data == MAP_FAILED)
     return ioError(path, "map");

@@ -18,13 +18,13 @@ namespace llama4 {
 /// What kind of failure a Status carries. The values are the exit codes of the programs.
 enum class StatusKind : int {
   Ok = 0,
-  Usage = 2,        ///< the command line is wrong
+  Usage = 2,         ///< the command line is wrong
   InvalidInput = 65, ///< a file's content is not what it must be
-  NotFound = 66,    ///< a named file does not exist
-  Unavailable = 69, ///< a device or a feature of this machine is missing
-  Internal = 70,    ///< a broken invariant of this program
-  OutOfMemory = 71, ///< a reservation failed
-  Io = 74,          ///< reading or writing failed
+  NotFound = 66,     ///< a named file does not exist
+  Unavailable = 69,  ///< a device or a feature of this machine is missing
+  Internal = 70,     ///< a broken invariant of this program
+  OutOfMemory = 71,  ///< a reservation failed
+  Io = 74,           ///< reading or writing failed
 };
 
 /// Success, or a kind and one sentence. Cheap to move, never ignored silently.

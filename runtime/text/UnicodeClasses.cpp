@@ -56,11 +56,10 @@ void appendMapped(std::string &out, char32_t code, std::span<const CaseRun> runs
         appendUtf8(out, to);
     return;
   }
-  // Runs are ordered by their first code point and may interleave, but never by more than two.
   auto next = std::upper_bound(runs.begin(), runs.end(), code,
                                [](char32_t c, const CaseRun &r) { return c < r.first; });
-  for (int back = 0; back < 2 && next != runs.begin(); ++back) {
-    --next;
+  if (next != runs.begin()) {
+    --next; // runs are ordered and do not overlap
     if (code <= next->last && (code - next->first) % next->stride == 0) {
       appendUtf8(out, static_cast<char32_t>(static_cast<int32_t>(code) + next->delta));
       return;

@@ -1,9 +1,9 @@
 //===- CheckpointTest.cpp - folders and GGUF files as checkpoints ---------===//
 
 #include "compiler/checkpoint/Checkpoint.h"
-#include "TestFiles.h"
 #include "compiler/checkpoint/Inspect.h"
 #include "runtime/format/Safetensors.h"
+#include "test/checkpoint/TestFiles.h"
 
 #include <sys/resource.h>
 #include <sys/stat.h>

@@ -1,9 +1,9 @@
 //===- ConfigTest.cpp - typed access to configurations --------------------===//
 
 #include "compiler/checkpoint/Config.h"
-#include "TestFiles.h"
 #include "compiler/checkpoint/Gguf.h"
 #include "compiler/checkpoint/Json.h"
+#include "test/checkpoint/TestFiles.h"
 
 #include <cmath>
 

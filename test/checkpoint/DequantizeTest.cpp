@@ -1,9 +1,9 @@
 //===- DequantizeTest.cpp - decoding is bit-equal to the reference --------===//
 
 #include "compiler/checkpoint/Dequantize.h"
-#include "TestFiles.h"
 #include "runtime/format/Half.h"
 #include "runtime/format/Safetensors.h"
+#include "test/checkpoint/TestFiles.h"
 
 #include <cmath>
 

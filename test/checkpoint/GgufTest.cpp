@@ -1,9 +1,9 @@
 //===- GgufTest.cpp - GGUF files, whole and damaged -----------------------===//
 
 #include "compiler/checkpoint/Gguf.h"
-#include "TestFiles.h"
 #include "runtime/base/Checked.h"
 #include "runtime/base/File.h"
+#include "test/checkpoint/TestFiles.h"
 
 #include <chrono>
 #include <functional>

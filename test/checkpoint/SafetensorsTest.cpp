@@ -1,7 +1,7 @@
 //===- SafetensorsTest.cpp - the reader refuses, the writer round-trips ---===//
 
 #include "runtime/format/Safetensors.h"
-#include "TestFiles.h"
+#include "test/checkpoint/TestFiles.h"
 
 #include <numeric>
 

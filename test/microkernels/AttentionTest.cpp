@@ -1,5 +1,5 @@
 //===- AttentionTest.cpp - paged attention against a double reference -----===//
-#include "Support.h"
+#include "test/microkernels/Support.h"
 
 #include "compiler/microkernels/cpu/Sizes.h"
 #include "compiler/pack/Quantize.h"

@@ -1,5 +1,5 @@
 //===- LayoutTest.cpp - packing, quantizers and row decoding --------------===//
-#include "Support.h"
+#include "test/microkernels/Support.h"
 
 #include "compiler/pack/Layout.h"
 #include "compiler/pack/Quantize.h"

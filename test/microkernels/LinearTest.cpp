@@ -5,7 +5,7 @@
 // which must give the same bits.
 //
 //===----------------------------------------------------------------------===//
-#include "Support.h"
+#include "test/microkernels/Support.h"
 
 #include "compiler/pack/Layout.h"
 #include "compiler/pack/Quantize.h"

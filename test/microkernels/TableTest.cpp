@@ -1,5 +1,5 @@
 //===- TableTest.cpp - queries over the table and the embedded bitcode ----===//
-#include "Support.h"
+#include "test/microkernels/Support.h"
 
 #include "compiler/microkernels/cpu/Sizes.h"
 

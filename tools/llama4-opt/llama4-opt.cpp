@@ -2,6 +2,7 @@
 
 #include "dialects/cmd/Cmd.h"
 #include "passes/Pipeline.h"
+#include "passes/kernel/KernelPasses.h"
 #include "tools/llama4-opt/Interpret.h"
 
 #include "mlir/Tools/mlir-opt/MlirOptMain.h"
@@ -10,12 +11,17 @@
 #include <string_view>
 
 int main(int argc, char **argv) {
-  if (argc > 1 && argv[1] == std::string_view("--import"))
-    return llama4::importMain(argc, argv);
+  for (int i = 1; i < argc; ++i) {
+    if (argv[i] == std::string_view("--import"))
+      return llama4::importMain(argc, argv);
+    if (argv[i] == std::string_view("--interpret"))
+      return llama4::interpretMain(argc, argv);
+  }
   mlir::DialectRegistry registry;
   registry.insert<llama4::lm::LmDialect, llama4::cmd::CmdDialect, llama4::target::TargetDialect,
                   mlir::arith::ArithDialect, mlir::math::MathDialect, mlir::func::FuncDialect>();
   llama4::registerPassesAndPipelines();
+  llama4::kernel::registerKernelPasses();
   mlir::registerTransformsPasses();
   return mlir::asMainReturnCode(
       mlir::MlirOptMain(argc, argv, "llama4 optimizer driver\n", registry));
