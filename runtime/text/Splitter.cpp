@@ -148,8 +148,7 @@ size_t matchLlama3(std::string_view text) {
   return matchSpaces(text, /*newlinesFirst=*/true);
 }
 
-constexpr uint32_t kHeadMask =
-    kUpperLetter | kTitleLetter | kModifierLetter | kOtherLetter | kMark;
+constexpr uint32_t kHeadMask = kUpperLetter | kTitleLetter | kModifierLetter | kOtherLetter | kMark;
 constexpr uint32_t kTailMask = kLowerLetter | kModifierLetter | kOtherLetter | kMark;
 
 /// [\p{Lu}\p{Lt}\p{Lm}\p{Lo}\p{M}]*[\p{Ll}\p{Lm}\p{Lo}\p{M}]+ from `pos`: the end, or 0. When no

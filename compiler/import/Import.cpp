@@ -1,0 +1,264 @@
+//===- Import.cpp - a declared model as an lm module ----------------------===//
+//
+// The only place where the graph and MLIR meet. One graph op becomes one op of the dialect, in the
+// same order; parameters are loaded once per entry, before their first use.
+//
+//===----------------------------------------------------------------------===//
+
+#include "compiler/import/Import.h"
+
+#include "dialects/lm/Lm.h"
+
+#include "mlir/IR/Builders.h"
+#include "mlir/IR/Verifier.h"
+#include "llvm/ADT/DenseMap.h"
+
+using namespace mlir;
+
+namespace llama4 {
+
+namespace {
+
+using graph::Element;
+using graph::OpKind;
+
+class Importer {
+public:
+  Importer(MLIRContext &context, const graph::Graph &graph) : builder_(&context), graph_(graph) {}
+
+  OwningOpRef<ModuleOp> run();
+
+private:
+  // Types, attributes, locations.
+  Type elementType(Element element);
+  RankedTensorType tensorType(const graph::TensorType &type);
+  Type valueType(const graph::Value &value);
+  Attribute metaAttr(const graph::MetaValue &value);
+  DictionaryAttr dictionary(const std::map<std::string, graph::MetaValue> &values);
+  Location location(const graph::Location &where, StringRef path);
+
+  // Module level.
+  void importParameter(const graph::Parameter &parameter);
+  void importEntry(const graph::Entry &entry);
+  void annotateArguments(func::FuncOp func, const graph::Entry &entry);
+
+  // Inside an entry.
+  Value load(const graph::Node &node, Location loc);
+  Value operand(const graph::Node &node, size_t index) { return values_[node.operands[index]]; }
+  Operation *importNode(const graph::Node &node, Location loc);
+
+  OpBuilder builder_;
+  const graph::Graph &graph_;
+  std::vector<Value> values_;                              ///< by value id of the current entry
+  llvm::DenseMap<const graph::Parameter *, Value> loaded_; ///< in the current entry
+};
+
+Type Importer::elementType(Element element) {
+  MLIRContext *context = builder_.getContext();
+  switch (element) {
+  case Element::F32:
+    return builder_.getF32Type();
+  case Element::BF16:
+    return builder_.getBF16Type();
+  case Element::I32:
+    return builder_.getI32Type();
+  case Element::Q8_0:
+    return lm::BlockType::get(context, lm::BlockFormat::Q8_0);
+  case Element::Q4_1:
+    return lm::BlockType::get(context, lm::BlockFormat::Q4_1);
+  case Element::Q8_32:
+    return lm::BlockType::get(context, lm::BlockFormat::Q8_32);
+  }
+  llvm_unreachable("an element format without a type");
+}
+
+RankedTensorType Importer::tensorType(const graph::TensorType &type) {
+  SmallVector<int64_t> dims;
+  for (int64_t extent : type.dims)
+    dims.push_back(extent == graph::kSymbol ? ShapedType::kDynamic : extent);
+  return RankedTensorType::get(dims, elementType(type.element));
+}
+
+Type Importer::valueType(const graph::Value &value) {
+  MLIRContext *context = builder_.getContext();
+  const graph::KvType &kv = value.kv;
+  switch (value.kind) {
+  case graph::ValueKind::Tensor:
+    return tensorType(value.tensor);
+  case graph::ValueKind::Batch:
+    return lm::BatchType::get(context);
+  case graph::ValueKind::Kv:
+    return lm::KvType::get(context, kv.name, kv.kind, kv.layers, kv.heads, kv.dim,
+                           elementType(kv.element));
+  case graph::ValueKind::KvLayer:
+    return lm::KvLayerType::get(context, kv.kind, kv.heads, kv.dim, elementType(kv.element));
+  }
+  llvm_unreachable("a value without a type");
+}
+
+Attribute Importer::metaAttr(const graph::MetaValue &value) {
+  if (const auto *number = std::get_if<int64_t>(&value))
+    return builder_.getI64IntegerAttr(*number);
+  if (const auto *text = std::get_if<std::string>(&value))
+    return builder_.getStringAttr(*text);
+  return builder_.getDenseI64ArrayAttr(std::get<std::vector<int64_t>>(value));
+}
+
+DictionaryAttr Importer::dictionary(const std::map<std::string, graph::MetaValue> &values) {
+  SmallVector<NamedAttribute> attributes;
+  for (const auto &[name, value] : values)
+    attributes.push_back(builder_.getNamedAttr(name, metaAttr(value)));
+  return builder_.getDictionaryAttr(attributes);
+}
+
+Location Importer::location(const graph::Location &where, StringRef path) {
+  auto place = FileLineColLoc::get(builder_.getContext(), graph::sourceFile(where), where.line(),
+                                   where.column());
+  if (path.empty())
+    return place;
+  return NameLoc::get(builder_.getStringAttr(path), place);
+}
+
+//===----------------------------------------------------------------------===//
+// Module level
+//===----------------------------------------------------------------------===//
+
+OwningOpRef<ModuleOp> Importer::run() {
+  Location unknown = builder_.getUnknownLoc();
+  OwningOpRef<ModuleOp> module = ModuleOp::create(unknown);
+  (*module)->setAttr(lm::modelAttrName, dictionary(graph_.model));
+  (*module)->setAttr(lm::optionsAttrName, dictionary(graph_.options));
+  builder_.setInsertionPointToEnd(module->getBody());
+  for (const graph::RopeTable &table : graph_.ropeTables())
+    lm::RopeTableOp::create(builder_, location(table.declared, table.name), table.name,
+                            table.invFreq);
+  for (const auto &parameter : graph_.parameters())
+    importParameter(*parameter);
+  for (const auto &entry : graph_.entries())
+    importEntry(*entry);
+  if (failed(verify(*module)))
+    return {};
+  return module;
+}
+
+void Importer::importParameter(const graph::Parameter &parameter) {
+  auto source =
+      lm::SourceAttr::get(builder_.getContext(), parameter.source, parameter.unpermuteHeads);
+  lm::ParamOp::create(builder_, location(parameter.declared, parameter.name), parameter.name,
+                      tensorType(parameter.type), source);
+}
+
+void Importer::annotateArguments(func::FuncOp func, const graph::Entry &entry) {
+  for (auto [index, input] : llvm::enumerate(entry.inputs())) {
+    func.setArgAttr(index, lm::argNameAttrName, builder_.getStringAttr(input.name));
+    func.setArgAttr(index, lm::argRoleAttrName, builder_.getStringAttr(input.role));
+    if (!input.rope.empty())
+      func.setArgAttr(index, lm::argRopeAttrName,
+                      FlatSymbolRefAttr::get(builder_.getContext(), input.rope));
+  }
+}
+
+void Importer::importEntry(const graph::Entry &entry) {
+  SmallVector<Type> inputs, outputs;
+  for (const graph::Input &input : entry.inputs())
+    inputs.push_back(valueType(entry.value(input.value)));
+  for (graph::ValueId id : entry.outputs())
+    outputs.push_back(valueType(entry.value(id)));
+  Location loc = NameLoc::get(builder_.getStringAttr(entry.name()));
+  auto func =
+      func::FuncOp::create(builder_, loc, entry.name(), builder_.getFunctionType(inputs, outputs));
+  func->setAttr(lm::entryAttrName, lm::EntryAttr::get(builder_.getContext(), entry.symbol(),
+                                                      entry.bound(), /*decode=*/false));
+  annotateArguments(func, entry);
+
+  OpBuilder::InsertionGuard guard(builder_);
+  Block *block = func.addEntryBlock();
+  builder_.setInsertionPointToEnd(block);
+  loaded_.clear();
+  values_.clear();
+  auto define = [&](graph::ValueId id, Value value) {
+    if (values_.size() <= id)
+      values_.resize(id + 1);
+    values_[id] = value;
+  };
+  for (auto [index, input] : llvm::enumerate(entry.inputs())) {
+    Value argument = block->getArgument(index);
+    argument.setLoc(NameLoc::get(builder_.getStringAttr(input.name)));
+    define(input.value, argument);
+  }
+  for (const graph::Node &node : entry.nodes()) {
+    Operation *op = importNode(node, location(node.where, node.path));
+    for (auto [index, id] : llvm::enumerate(node.results))
+      define(id, op->getResult(index));
+  }
+  SmallVector<Value> results;
+  for (graph::ValueId id : entry.outputs())
+    results.push_back(values_[id]);
+  func::ReturnOp::create(builder_, loc, results);
+}
+
+//===----------------------------------------------------------------------===//
+// Ops
+//===----------------------------------------------------------------------===//
+
+Value Importer::load(const graph::Node &node, Location loc) {
+  Value &value = loaded_[node.parameter];
+  if (!value)
+    value = lm::LoadParamOp::create(builder_, loc, tensorType(node.parameter->type),
+                                    node.parameter->name);
+  return value;
+}
+
+Operation *Importer::importNode(const graph::Node &node, Location loc) {
+  auto number = static_cast<float>(node.number);
+  auto input = [&](size_t index) { return operand(node, index); };
+  switch (node.kind) {
+  case OpKind::Embed: {
+    Value table = load(node, loc);
+    int64_t width = cast<RankedTensorType>(table.getType()).getDimSize(1);
+    auto type = RankedTensorType::get({ShapedType::kDynamic, width}, builder_.getF32Type());
+    return lm::EmbedOp::create(builder_, loc, type, input(0), table);
+  }
+  case OpKind::Linear:
+    return lm::LinearOp::create(builder_, loc, input(0), ValueRange{load(node, loc)});
+  case OpKind::RmsNorm:
+    return lm::RmsNormOp::create(builder_, loc, input(0), load(node, loc), number);
+  case OpKind::Bias:
+    return lm::BiasOp::create(builder_, loc, input(0), load(node, loc));
+  case OpKind::Rope:
+    return lm::RopeOp::create(builder_, loc, input(0), input(1), input(2),
+                              node.style == graph::RotateStyle::Half ? lm::RotateStyle::Half
+                                                                     : lm::RotateStyle::Pairs);
+  case OpKind::KvLayer: {
+    auto kv = cast<lm::KvType>(input(0).getType());
+    auto type = lm::KvLayerType::get(builder_.getContext(), kv.getKind(), kv.getHeads(),
+                                     kv.getDim(), kv.getElementType());
+    return lm::KvLayerOp::create(builder_, loc, type, input(0), node.layer);
+  }
+  case OpKind::KvWrite:
+    return lm::KvWriteOp::create(builder_, loc, input(0), input(1), input(2), input(3));
+  case OpKind::Attention:
+    return lm::AttentionOp::create(builder_, loc, input(0), input(1), input(2), number);
+  case OpKind::Add:
+    return lm::AddOp::create(builder_, loc, input(0), input(1));
+  case OpKind::Mul:
+    return lm::MulOp::create(builder_, loc, input(0), input(1));
+  case OpKind::Silu:
+    return lm::SiluOp::create(builder_, loc, input(0));
+  case OpKind::Gather:
+    return lm::GatherOp::create(builder_, loc, input(0), input(1));
+  case OpKind::QuantizeRows:
+    break; // passes insert it, models don't
+  }
+  llvm_unreachable("an op that no model declares");
+}
+
+} // namespace
+
+OwningOpRef<ModuleOp> importGraph(MLIRContext &context, const graph::Graph &graph) {
+  context.loadDialect<lm::LmDialect, target::TargetDialect, func::FuncDialect, arith::ArithDialect,
+                      math::MathDialect>();
+  return Importer(context, graph).run();
+}
+
+} // namespace llama4

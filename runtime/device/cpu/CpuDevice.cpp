@@ -1,0 +1,200 @@
+//===- CpuDevice.cpp - the host processor as a device ---------------------===//
+
+#include "runtime/device/cpu/CpuDevice.h"
+
+#include "runtime/base/Checked.h"
+#include "runtime/base/ThreadPool.h"
+#include "runtime/device/cpu/CpuCode.h"
+#include "runtime/device/cpu/CpuFeatures.h"
+
+#include <algorithm>
+#include <chrono>
+#include <cstring>
+#include <sys/mman.h>
+
+namespace llama4 {
+
+namespace {
+
+constexpr size_t hugePage = size_t{2} << 20;
+
+/// Fresh pages from the system, in huge pages where it has them.
+class Pages : public DeviceBuffer {
+public:
+  static Result<std::unique_ptr<Pages>> create(uint64_t bytes) {
+    auto pages = std::make_unique<Pages>();
+    uint64_t alignment = bytes >= hugePage ? hugePage : 4096;
+    if (bytes > (uint64_t{1} << 46))
+      return tooMuch(bytes);
+    // Room to begin at an aligned address.
+    pages->mappedBytes_ = static_cast<size_t>((bytes + alignment - 1) / 4096 * 4096 + alignment);
+    void *mapped = ::mmap(nullptr, pages->mappedBytes_, PROT_READ | PROT_WRITE,
+                          MAP_PRIVATE | MAP_ANONYMOUS, -1, 0);
+    if (mapped == MAP_FAILED)
+      return tooMuch(bytes);
+    pages->mapped_ = mapped;
+    uintptr_t start = (reinterpret_cast<uintptr_t>(mapped) + alignment - 1) & ~(alignment - 1);
+    pages->data_ = reinterpret_cast<void *>(start);
+    pages->bytes_ = bytes;
+    if (alignment == hugePage)
+      (void)::madvise(pages->data_, static_cast<size_t>(bytes), MADV_HUGEPAGE);
+    return pages;
+  }
+  ~Pages() override {
+    if (mapped_)
+      ::munmap(mapped_, mappedBytes_);
+  }
+  void *data() const override { return data_; }
+  uint64_t bytes() const override { return bytes_; }
+
+private:
+  static Status tooMuch(uint64_t bytes) {
+    return Status::error(StatusKind::OutOfMemory,
+                         "cpu: cannot reserve " + std::to_string(bytes) +
+                             " bytes; use smaller bounds or a machine with more memory.");
+  }
+
+  void *mapped_ = nullptr;
+  size_t mappedBytes_ = 0;
+  void *data_ = nullptr;
+  uint64_t bytes_ = 0;
+};
+
+/// Host bytes, used where they are.
+class HostView : public DeviceBuffer {
+public:
+  explicit HostView(std::span<const std::byte> bytes) : view_(bytes) {}
+  // Kernels only read it: the signature check allows no writes to weights.
+  void *data() const override { return const_cast<std::byte *>(view_.data()); }
+  uint64_t bytes() const override { return view_.size(); }
+
+private:
+  std::span<const std::byte> view_;
+};
+
+class CpuDevice : public Device {
+public:
+  CpuDevice(std::unique_ptr<ThreadPool> pool, std::string level)
+      : pool_(std::move(pool)), level_(std::move(level)), scratch_(pool_->workers()) {}
+
+  std::string_view target() const override { return "cpu"; }
+  std::string describe() const override {
+    return "cpu, " + std::to_string(pool_->workers()) + " threads" +
+           (level_.empty() ? "" : ", level " + level_);
+  }
+
+  Result<std::unique_ptr<DeviceBuffer>> allocate(uint64_t bytes) override {
+    LLAMA4_ASSIGN_OR_RETURN(std::unique_ptr<DeviceBuffer> pages, Pages::create(bytes));
+    return pages;
+  }
+  Result<std::unique_ptr<DeviceBuffer>> import(std::span<const std::byte> bytes) override {
+    return std::unique_ptr<DeviceBuffer>(std::make_unique<HostView>(bytes));
+  }
+  Status write(DeviceBuffer &buffer, uint64_t offset, std::span<const std::byte> from) override {
+    if (!rangeInside(offset, from.size(), buffer.bytes()))
+      return outside("write", offset, from.size(), buffer);
+    if (!from.empty())
+      std::memcpy(static_cast<std::byte *>(buffer.data()) + offset, from.data(), from.size());
+    return {};
+  }
+  Status read(const DeviceBuffer &buffer, uint64_t offset, std::span<std::byte> to) override {
+    if (!rangeInside(offset, to.size(), buffer.bytes()))
+      return outside("read", offset, to.size(), buffer);
+    if (!to.empty())
+      std::memcpy(to.data(), static_cast<const std::byte *>(buffer.data()) + offset, to.size());
+    return {};
+  }
+  Result<std::unique_ptr<CodeModule>> loadCode(std::span<const CodeView> objects) override {
+    LLAMA4_ASSIGN_OR_RETURN(size_t index, selectCode(objects, level_, cpuHas));
+    return loadSharedObject(objects[index]);
+  }
+
+  Status reserveScratch(uint64_t bytes) override {
+    if (bytes <= scratchBytes_)
+      return {};
+    for (std::unique_ptr<Pages> &scratch : scratch_) {
+      LLAMA4_ASSIGN_OR_RETURN(scratch, Pages::create(bytes));
+    }
+    scratchBytes_ = bytes;
+    return {};
+  }
+
+  Status submit(std::span<const Dispatch> list, std::span<uint64_t> nanoseconds) override {
+    if (nanoseconds.empty())
+      pool_->run([&](unsigned worker) { runList(list, worker); });
+    else
+      pool_->run([&](unsigned worker) { runTimed(list, nanoseconds, worker); });
+    return {};
+  }
+  Status wait() override { return {}; }
+
+private:
+  static Status outside(const char *what, uint64_t offset, uint64_t bytes,
+                        const DeviceBuffer &buffer) {
+    return Status::internal(std::string("cpu: ") + what + ": found " + std::to_string(bytes) +
+                            " bytes at " + std::to_string(offset) + ", expected a range inside " +
+                            std::to_string(buffer.bytes()) + " bytes.");
+  }
+
+  void runShare(const Dispatch &dispatch, unsigned worker) {
+    TileRange range = tileRange(dispatch.tiles, worker, pool_->workers());
+    if (range.begin == range.end)
+      return;
+    auto kernel = reinterpret_cast<l4_kernel>(dispatch.kernel);
+    kernel(&dispatch.args, range.begin, range.end,
+           scratch_[worker] ? scratch_[worker]->data() : nullptr);
+  }
+
+  void runList(std::span<const Dispatch> list, unsigned worker) {
+    for (size_t i = 0; i < list.size(); ++i) {
+      // A single tile belongs to worker 0: between two of those nobody has to meet.
+      if (i != 0 && (list[i - 1].tiles > 1 || list[i].tiles > 1))
+        pool_->barrier();
+      runShare(list[i], worker);
+    }
+  }
+
+  void runTimed(std::span<const Dispatch> list, std::span<uint64_t> nanoseconds, unsigned worker) {
+    using Clock = std::chrono::steady_clock;
+    Clock::time_point before = Clock::now();
+    for (size_t i = 0; i < list.size(); ++i) {
+      runShare(list[i], worker);
+      pool_->barrier();
+      if (worker != 0)
+        continue;
+      Clock::time_point now = Clock::now();
+      nanoseconds[i] = static_cast<uint64_t>((now - before).count());
+      before = now;
+    }
+  }
+
+  std::unique_ptr<ThreadPool> pool_;
+  std::string level_;
+  std::vector<std::unique_ptr<Pages>> scratch_; ///< one per worker, null before reserved
+  uint64_t scratchBytes_ = 0;
+};
+
+} // namespace
+
+Result<std::unique_ptr<Device>> createCpuDevice(const CpuOptions &options) {
+  if (!options.level.empty()) {
+    std::string known;
+    bool found = false;
+    for (const CpuLevel &level : cpuLevels()) {
+      known += (known.empty() ? "" : ", ") + std::string(level.name);
+      found = found || level.name == options.level;
+    }
+    if (!found)
+      return Status::error(StatusKind::Usage, "--cpu-level: found \"" + options.level +
+                                                  "\", expected one of " + known + ".");
+    if (!levelRuns(options.level, cpuHas))
+      return Status::error(StatusKind::Unavailable,
+                           "--cpu-level: found \"" + options.level +
+                               "\", expected a level this processor has; leave the option out.");
+  }
+  LLAMA4_ASSIGN_OR_RETURN(std::unique_ptr<ThreadPool> pool,
+                          ThreadPool::create(options.threads, options.pinThreads));
+  return std::unique_ptr<Device>(std::make_unique<CpuDevice>(std::move(pool), options.level));
+}
+
+} // namespace llama4

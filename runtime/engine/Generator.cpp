@@ -1,0 +1,175 @@
+//===- Generator.cpp - prompts in, generated tokens out -------------------===//
+
+#include "runtime/engine/Generator.h"
+
+#include "runtime/engine/Greedy.h"
+
+#include <chrono>
+
+namespace llama4 {
+
+namespace {
+
+using Clock = std::chrono::steady_clock;
+
+double secondsSince(Clock::time_point start) {
+  return std::chrono::duration<double>(Clock::now() - start).count();
+}
+
+/// The requests of one call. Everything the step loop needs is reserved by start().
+class Run {
+public:
+  Run(Engine &engine, std::span<const GenerationRequest> requests, const GenerationOptions &options,
+      const TokenSink &onToken, GenerationTimings &timings)
+      : engine_(engine), requests_(requests), options_(options), onToken_(onToken),
+        timings_(timings), planner_(engine, options.prefillChunk) {}
+
+  Status start();
+  Status finish();
+  std::vector<Generation> take() { return std::move(generations_); }
+
+private:
+  Status admit();
+  Status step();
+  void accept(size_t request, int32_t token);
+  void end(size_t request, FinishReason reason);
+  bool stops(int32_t token) const {
+    return !options_.ignoreStop && std::find(options_.stopIds.begin(), options_.stopIds.end(),
+                                             token) != options_.stopIds.end();
+  }
+
+  Engine &engine_;
+  std::span<const GenerationRequest> requests_;
+  const GenerationOptions &options_;
+  const TokenSink &onToken_;
+  GenerationTimings &timings_;
+  StepPlanner planner_;
+  std::vector<std::unique_ptr<Sequence>> sequences_; ///< per request; null before and after
+  std::vector<Generation> generations_;
+  std::vector<uint32_t> rows_;    ///< rows of the step that give a token
+  std::vector<size_t> rowOwners_; ///< the requests they belong to
+  Status failed_;                 ///< of accept()
+  size_t admitted_ = 0, active_ = 0, waitingForFirst_ = 0;
+};
+
+Status Run::start() {
+  sequences_.resize(requests_.size());
+  generations_.resize(requests_.size());
+  rows_.reserve(engine_.maxSequences());
+  rowOwners_.reserve(engine_.maxSequences());
+  for (size_t i = 0; i < requests_.size(); ++i) {
+    const GenerationRequest &request = requests_[i];
+    if (request.prompt.empty())
+      return Status::invalidInput("a prompt: found no tokens, expected at least one; give text, or "
+                                  "ids with --prompt-ids.");
+    if (request.maxNewTokens == 0)
+      return Status::error(StatusKind::Usage, "new tokens: found 0, expected at least 1.");
+    uint64_t room = engine_.maxLength() - std::min(engine_.maxLength(), request.prompt.size());
+    generations_[i].tokens.reserve(std::min(request.maxNewTokens, room + 1));
+    timings_.promptTokens += request.prompt.size();
+  }
+  uint64_t steps = 0;
+  for (const GenerationRequest &request : requests_)
+    steps = std::max(steps, request.maxNewTokens);
+  timings_.steps.reserve(std::min<uint64_t>(steps, 1u << 16));
+  waitingForFirst_ = requests_.size();
+  return {};
+}
+
+/// Takes in requests while the engine has room for their sequences.
+Status Run::admit() {
+  while (admitted_ < requests_.size() && active_ < engine_.maxSequences()) {
+    const GenerationRequest &request = requests_[admitted_];
+    LLAMA4_ASSIGN_OR_RETURN(sequences_[admitted_],
+                            engine_.createSequence(request.prompt.size() + request.maxNewTokens));
+    LLAMA4_RETURN_IF_ERROR(sequences_[admitted_]->append(request.prompt));
+    ++active_;
+    ++admitted_;
+  }
+  return {};
+}
+
+void Run::end(size_t request, FinishReason reason) {
+  generations_[request].reason = reason;
+  sequences_[request].reset();
+  --active_;
+}
+
+void Run::accept(size_t request, int32_t token) {
+  Generation &generation = generations_[request];
+  if (generation.tokens.empty())
+    --waitingForFirst_;
+  if (stops(token))
+    return end(request, FinishReason::Stop);
+  generation.tokens.push_back(token);
+  if (onToken_)
+    onToken_(request, token);
+  Sequence &sequence = *sequences_[request];
+  if (generation.tokens.size() >= requests_[request].maxNewTokens ||
+      sequence.length() >= engine_.maxLength())
+    return end(request, FinishReason::Length);
+  if (Status status = sequence.append({&token, 1}); !status.ok())
+    failed_ = status;
+}
+
+Status Run::step() {
+  LLAMA4_RETURN_IF_ERROR(engine_.step(planner_.chunks()));
+  rows_.clear();
+  rowOwners_.clear();
+  for (const PlannedChunk &chunk : planner_.planned()) {
+    if (!chunk.reachesEnd)
+      continue;
+    rows_.push_back(chunk.firstRow + chunk.tokens - 1);
+    rowOwners_.push_back(chunk.sequence);
+  }
+  LLAMA4_RETURN_IF_ERROR(engine_.logits(rows_, [&](size_t i, std::span<const float> logits) {
+    if (std::optional<int32_t> token = greedyToken(logits))
+      accept(rowOwners_[i], *token);
+    else
+      failed_ = Status::internal("logits: found no number, expected one for each token; the "
+                                 "program or its weights are broken.");
+  }));
+  return failed_;
+}
+
+Status Run::finish() {
+  LLAMA4_RETURN_IF_ERROR(admit());
+  Clock::time_point start = Clock::now();
+  while (planner_.plan(sequences_)) {
+    Clock::time_point stepStart = Clock::now();
+    bool decoding = waitingForFirst_ == 0;
+    LLAMA4_RETURN_IF_ERROR(step());
+    if (decoding) {
+      timings_.steps.push_back(secondsSince(stepStart));
+      timings_.decodedTokens += planner_.chunks().size();
+    } else if (waitingForFirst_ == 0) {
+      timings_.prompt = secondsSince(start);
+    }
+    LLAMA4_RETURN_IF_ERROR(admit());
+  }
+  timings_.decode = secondsSince(start) - timings_.prompt;
+  return {};
+}
+
+} // namespace
+
+std::vector<int32_t> stopIdsOf(const ProgramDesc &program) {
+  std::vector<int32_t> ids = program.model.eos;
+  ids.insert(ids.end(), program.model.stop.begin(), program.model.stop.end());
+  std::sort(ids.begin(), ids.end());
+  ids.erase(std::unique(ids.begin(), ids.end()), ids.end());
+  return ids;
+}
+
+Result<std::vector<Generation>> generate(Engine &engine,
+                                         std::span<const GenerationRequest> requests,
+                                         const GenerationOptions &options, const TokenSink &onToken,
+                                         GenerationTimings *timings) {
+  GenerationTimings ignored;
+  Run run(engine, requests, options, onToken, timings ? *timings : ignored);
+  LLAMA4_RETURN_IF_ERROR(run.start());
+  LLAMA4_RETURN_IF_ERROR(run.finish());
+  return run.take();
+}
+
+} // namespace llama4

@@ -1,0 +1,262 @@
+//===- InvokeEntry.cpp - one entry of a program, run once -----------------===//
+
+#include "runtime/engine/Invoke.h"
+
+#include "runtime/engine/RopeInputs.h"
+#include "runtime/format/Half.h"
+#include "runtime/format/Quoted.h"
+
+#include <cstring>
+
+namespace llama4 {
+
+namespace {
+
+uint16_t floatToBfloat16(float value) {
+  const auto bits = std::bit_cast<uint32_t>(value);
+  if ((bits & 0x7fffffffu) > 0x7f800000u)
+    return static_cast<uint16_t>((bits >> 16) | 0x40u); // NaN stays NaN
+  return static_cast<uint16_t>((bits + 0x7fffu + ((bits >> 16) & 1u)) >> 16);
+}
+
+/// One call of an entry: its arguments, from the file or made up for the batch.
+class Invocation {
+public:
+  Invocation(std::shared_ptr<const Program> program, Device &device, const Entry &entry,
+             const SafetensorsFile &file)
+      : program_(std::move(program)), device_(device), entry_(entry), file_(file) {}
+
+  Result<OwnedTensors> run(uint32_t index);
+
+private:
+  Status findSymbol();
+  Status addInput(const EntryTensor &input);
+  Status fillInput(const EntryTensor &input, const SafetensorsTensor &tensor, std::byte *data);
+  Status makeBatch();
+  Status makeRope(const EntryTensor &input, std::byte *data);
+  Status wrong(const EntryTensor &tensor, const std::string &found, const std::string &expected);
+  Result<std::byte *> allocate(uint64_t bytes);
+  OwnedTensors::Tensor read(const EntryTensor &output, const std::byte *data, size_t index) const;
+
+  std::shared_ptr<const Program> program_;
+  Device &device_;
+  const Entry &entry_;
+  const SafetensorsFile &file_;
+  uint32_t symbol_ = 1;
+  std::vector<std::unique_ptr<DeviceBuffer>> buffers_;
+  std::vector<void *> inputs_, outputs_;
+  std::vector<int64_t> positions_;
+  std::unique_ptr<KvCache> cache_;
+  l4_step step_ = {};
+};
+
+Status Invocation::wrong(const EntryTensor &tensor, const std::string &found,
+                         const std::string &expected) {
+  return Status::invalidInput(file_.path() + ": " + quoteName(tensor.name) + ": found " + found +
+                              ", expected " + expected + " for entry " + quoteName(entry_.name) +
+                              ".");
+}
+
+Result<std::byte *> Invocation::allocate(uint64_t bytes) {
+  LLAMA4_ASSIGN_OR_RETURN(std::unique_ptr<DeviceBuffer> buffer,
+                          device_.allocate(std::max<uint64_t>(bytes, 64)));
+  auto *data = static_cast<std::byte *>(buffer->data());
+  buffers_.push_back(std::move(buffer));
+  return data;
+}
+
+/// The symbol that all inputs with rows per symbol agree on.
+Status Invocation::findSymbol() {
+  bool known = false;
+  for (const EntryTensor &input : entry_.inputs) {
+    const SafetensorsTensor *tensor = file_.find(input.name);
+    if (!tensor || input.role == InputRole::Batch || input.rowsPerSymbol == 0 ||
+        tensor->shape.empty())
+      continue;
+    const auto rows = static_cast<uint64_t>(tensor->shape[0]);
+    const uint64_t symbol =
+        (rows - std::min<uint64_t>(rows, input.rowsFixed)) / input.rowsPerSymbol;
+    if (symbol == 0 || symbol > entry_.bound || input.rows(symbol) != rows ||
+        (known && symbol != symbol_))
+      return wrong(input, std::to_string(rows) + " rows",
+                   known ? std::to_string(input.rows(symbol_))
+                         : std::to_string(input.rows(1)) + " to " +
+                               std::to_string(input.rows(entry_.bound)));
+    symbol_ = static_cast<uint32_t>(symbol);
+    known = true;
+  }
+  return {};
+}
+
+/// One sequence of `symbol_` tokens from position 0.
+Status Invocation::makeBatch() {
+  positions_.resize(symbol_);
+  for (uint32_t t = 0; t < symbol_; ++t)
+    positions_[t] = t;
+  LLAMA4_ASSIGN_OR_RETURN(std::byte * position, allocate(symbol_ * sizeof(int64_t)));
+  LLAMA4_ASSIGN_OR_RETURN(std::byte * sequence, allocate(symbol_ * sizeof(int32_t)));
+  LLAMA4_ASSIGN_OR_RETURN(std::byte * start, allocate(2 * sizeof(int32_t)));
+  LLAMA4_ASSIGN_OR_RETURN(std::byte * length, allocate(sizeof(int64_t)));
+  std::memcpy(position, positions_.data(), symbol_ * sizeof(int64_t));
+  reinterpret_cast<int32_t *>(start)[1] = static_cast<int32_t>(symbol_);
+  reinterpret_cast<int64_t *>(length)[0] = symbol_;
+  LLAMA4_ASSIGN_OR_RETURN(
+      cache_, KvCache::create(program_->desc(), device_, {symbol_, 1, symbol_, uint64_t{1} << 46}));
+  std::optional<uint32_t> slot = cache_->acquire();
+  LLAMA4_RETURN_IF_ERROR(cache_->reserve(*slot, symbol_));
+  step_.symbol = symbol_;
+  step_.sequences = 1;
+  step_.position = reinterpret_cast<const int64_t *>(position);
+  step_.sequence = reinterpret_cast<const int32_t *>(sequence);
+  step_.start = reinterpret_cast<const int32_t *>(start);
+  step_.length = reinterpret_cast<const int64_t *>(length);
+  for (uint32_t kind = 0; kind < cache_->kinds(); ++kind) {
+    step_.page_table[kind] = cache_->row(kind, *slot).data();
+    step_.page_stride[kind] = cache_->stride(kind);
+  }
+  return {};
+}
+
+Status Invocation::makeRope(const EntryTensor &input, std::byte *data) {
+  const RopeTable &table = program_->desc().ropes[input.rope];
+  LLAMA4_ASSIGN_OR_RETURN(std::byte * other, allocate(input.bytes(symbol_)));
+  auto *mine = reinterpret_cast<float *>(data);
+  auto *unused = reinterpret_cast<float *>(other);
+  bool isCos = input.role == InputRole::Cos;
+  fillRopeInputs(table, positions_, isCos ? mine : unused, isCos ? unused : mine,
+                 rowBytes(input.type, input.columns) / sizeof(float));
+  return {};
+}
+
+Status Invocation::fillInput(const EntryTensor &input, const SafetensorsTensor &tensor,
+                             std::byte *data) {
+  const uint64_t rows = input.rows(symbol_);
+  const size_t rank = input.columns == 0 ? 1 : 2;
+  const bool fewer = input.rowsPerSymbol == 0; // rows of another entry's length: a prefix will do
+  if (tensor.shape.size() != rank || static_cast<uint64_t>(tensor.shape[0]) > rows ||
+      (!fewer && static_cast<uint64_t>(tensor.shape[0]) != rows) ||
+      (rank == 2 && tensor.shape[1] != input.columns))
+    return wrong(input, "another shape",
+                 "[" + std::to_string(rows) +
+                     (rank == 2 ? ", " + std::to_string(input.columns) : "") + "]");
+  const auto given = static_cast<uint64_t>(tensor.shape[0]);
+  const uint64_t columns = rank == 2 ? input.columns : 1;
+  const uint64_t stride = rowBytes(input.type, input.columns);
+  const uint64_t element = elementBytes(input.type);
+  const std::byte *source = tensor.bytes.data();
+  auto convert = [&](auto from, auto to, auto &&cast) {
+    for (uint64_t r = 0; r < given; ++r)
+      for (uint64_t c = 0; c < columns; ++c) {
+        std::memcpy(&from, source + (r * columns + c) * sizeof(from), sizeof(from));
+        to = cast(from);
+        std::memcpy(data + r * stride + c * element, &to, sizeof(to));
+      }
+    return Status();
+  };
+  auto same = [](auto value) { return value; };
+  auto narrow = [](int64_t value) { return static_cast<int32_t>(value); };
+  if (input.type == ElementType::F32 && tensor.dtype == DType::F32)
+    return convert(uint32_t{}, uint32_t{}, same);
+  if (input.type == ElementType::F32 && tensor.dtype == DType::BF16)
+    return convert(uint16_t{}, float{}, bfloat16ToFloat);
+  if (input.type == ElementType::BF16 && tensor.dtype == DType::BF16)
+    return convert(uint16_t{}, uint16_t{}, same);
+  if (input.type == ElementType::BF16 && tensor.dtype == DType::F32)
+    return convert(float{}, uint16_t{}, floatToBfloat16);
+  if (input.type == ElementType::I32 && tensor.dtype == DType::I32)
+    return convert(int32_t{}, int32_t{}, same);
+  if (input.type == ElementType::I32 && tensor.dtype == DType::I64)
+    return convert(int64_t{}, int32_t{}, narrow);
+  if (input.type == ElementType::I64 && tensor.dtype == DType::I64)
+    return convert(int64_t{}, int64_t{}, same);
+  return wrong(input, std::string(dtypeName(tensor.dtype)),
+               std::string(elementTypeName(input.type)));
+}
+
+Status Invocation::addInput(const EntryTensor &input) {
+  if (input.role == InputRole::Batch) {
+    inputs_.push_back(nullptr);
+    return {};
+  }
+  LLAMA4_ASSIGN_OR_RETURN(std::byte * data, allocate(input.bytes(symbol_)));
+  inputs_.push_back(data);
+  if (const SafetensorsTensor *tensor = file_.find(input.name))
+    return fillInput(input, *tensor, data);
+  if (input.role == InputRole::Cos || input.role == InputRole::Sin)
+    return makeRope(input, data);
+  return wrong(input, "no such tensor", "one");
+}
+
+OwnedTensors::Tensor Invocation::read(const EntryTensor &output, const std::byte *data,
+                                      size_t index) const {
+  OwnedTensors::Tensor tensor;
+  tensor.name = "out" + std::to_string(index);
+  const uint64_t rows = output.rows(symbol_);
+  const uint64_t stride = rowBytes(output.type, output.columns);
+  uint64_t columns = output.columns, width = columns * elementBytes(output.type);
+  switch (output.type) {
+  case ElementType::F32:
+    tensor.dtype = DType::F32;
+    break;
+  case ElementType::BF16:
+    tensor.dtype = DType::BF16;
+    break;
+  case ElementType::I32:
+    tensor.dtype = DType::I32;
+    break;
+  case ElementType::I64:
+    tensor.dtype = DType::I64;
+    break;
+  case ElementType::Q8_32:
+    tensor.dtype = DType::U8;
+    columns = width = stride;
+    break;
+  }
+  tensor.shape = {static_cast<int64_t>(rows)};
+  if (output.columns != 0)
+    tensor.shape.push_back(static_cast<int64_t>(columns));
+  else
+    width = stride;
+  tensor.bytes.resize(rows * width);
+  for (uint64_t r = 0; r < rows; ++r)
+    std::memcpy(tensor.bytes.data() + r * width, data + r * stride, width);
+  return tensor;
+}
+
+Result<OwnedTensors> Invocation::run(uint32_t index) {
+  LLAMA4_RETURN_IF_ERROR(findSymbol());
+  LLAMA4_RETURN_IF_ERROR(makeBatch());
+  for (const EntryTensor &input : entry_.inputs)
+    LLAMA4_RETURN_IF_ERROR(addInput(input));
+  for (const EntryTensor &output : entry_.outputs) {
+    LLAMA4_ASSIGN_OR_RETURN(std::byte * data, allocate(output.bytes(symbol_)));
+    outputs_.push_back(data);
+  }
+  LLAMA4_ASSIGN_OR_RETURN(std::unique_ptr<Executable> executable,
+                          Executable::create(program_, device_));
+  LLAMA4_RETURN_IF_ERROR(executable->execute(index, step_, inputs_, outputs_, cache_->pools()));
+  OwnedTensors result;
+  for (size_t i = 0; i < outputs_.size(); ++i)
+    result.tensors.push_back(
+        read(entry_.outputs[i], static_cast<const std::byte *>(outputs_[i]), i));
+  return result;
+}
+
+} // namespace
+
+Result<OwnedTensors> invokeEntry(std::shared_ptr<const Program> program, Device &device,
+                                 const std::string &entry, const SafetensorsFile &file) {
+  std::optional<uint32_t> index = program->entry(entry);
+  if (!index) {
+    std::string names;
+    for (const Entry &candidate : program->desc().entries)
+      names += (names.empty() ? "" : ", ") + quoteName(candidate.name);
+    return Status::error(StatusKind::Usage, program->name() + ": found no entry " +
+                                                quoteName(entry) + ", expected one of " + names +
+                                                ".");
+  }
+  const Entry &found = program->desc().entries[*index];
+  return Invocation(program, device, found, file).run(*index);
+}
+
+} // namespace llama4

@@ -1,0 +1,208 @@
+//===- KvCache.cpp - pages of keys and values and who holds them ----------===//
+
+#include "runtime/engine/KvCache.h"
+
+#include "runtime/base/Checked.h"
+#include "runtime/format/Quoted.h"
+
+#include <algorithm>
+#include <limits>
+
+namespace llama4 {
+
+namespace {
+
+constexpr uint64_t pageTokens = L4_PAGE_TOKENS;
+
+uint64_t multiplyOrMost(uint64_t a, uint64_t b) {
+  return checkedMul(a, b).value_or(std::numeric_limits<uint64_t>::max());
+}
+
+/// Pages of one kind that one sequence holds at most.
+uint64_t pagesOfOne(const KvKind &kind, const KvCacheOptions &options) {
+  uint64_t whole = ceilDiv(options.maxLength, pageTokens);
+  if (kind.chunkTokens == 0)
+    return whole;
+  // The chunk in which a step begins, what the step adds, and a page cut by the chunk's edge.
+  uint64_t live = ceilDiv(uint64_t{kind.chunkTokens} + options.maxStepTokens, pageTokens) + 1;
+  return std::min(whole, live);
+}
+
+/// Pages of each kind: what is needed, or the same share of it for all kinds.
+std::vector<uint64_t> pagesThatFit(const ProgramDesc &program, const KvCacheOptions &options) {
+  std::vector<uint64_t> pages;
+  long double bytes = 0;
+  for (const KvKind &kind : program.kvKinds) {
+    pages.push_back(multiplyOrMost(pagesOfOne(kind, options), options.maxSequences));
+    bytes += static_cast<long double>(pages.back()) * static_cast<long double>(kind.pageBytes) *
+             kind.layers;
+  }
+  constexpr uint64_t most = std::numeric_limits<int32_t>::max();
+  long double share = bytes > 0 ? static_cast<long double>(options.memory) / bytes : 1;
+  for (uint64_t &count : pages) {
+    if (share < 1)
+      count = static_cast<uint64_t>(static_cast<long double>(count) * share);
+    count = std::min(count, most);
+  }
+  return pages;
+}
+
+uint64_t bytesOfOnePageEach(const ProgramDesc &program) {
+  uint64_t bytes = 0;
+  for (const KvKind &kind : program.kvKinds)
+    bytes += kind.pageBytes * kind.layers;
+  return bytes;
+}
+
+} // namespace
+
+/// First position that the token at position `length` sees.
+uint64_t KvCache::Kind::firstVisible(uint64_t length) const {
+  return chunkTokens == 0 ? 0 : length / chunkTokens * chunkTokens;
+}
+
+void KvCache::Kind::giveBack(uint32_t slot, uint32_t from, uint32_t to) {
+  int32_t *entries = row(slot);
+  for (uint32_t page = to; page > from; --page) {
+    free.push_back(entries[page - 1]);
+    entries[page - 1] = 0;
+  }
+}
+
+Status KvCache::addKind(const KvKind &kind, Device &device, uint32_t pages, uint32_t slots) {
+  Kind state;
+  state.name = kind.name;
+  state.chunkTokens = kind.chunkTokens;
+  state.pages = pages;
+  uint64_t rowPages = ceilDiv(maxLength_, pageTokens);
+  if (kind.chunkTokens == 0) {
+    rowPages = std::min<uint64_t>(rowPages, pages);
+    maxLength_ = std::min(maxLength_, rowPages * pageTokens);
+  }
+  state.stride = static_cast<uint32_t>(rowPages);
+  LLAMA4_ASSIGN_OR_RETURN(state.table,
+                          device.allocate(uint64_t{slots} * rowPages * sizeof(int32_t)));
+  state.ranges.resize(slots);
+  state.free.reserve(pages);
+  for (uint32_t page = pages; page > 0; --page)
+    state.free.push_back(static_cast<int32_t>(page - 1));
+  for (uint32_t layer = 0; layer < kind.layers; ++layer) {
+    LLAMA4_ASSIGN_OR_RETURN(std::unique_ptr<DeviceBuffer> pool,
+                            device.allocate(uint64_t{pages} * kind.pageBytes));
+    poolPointers_.push_back(pool->data());
+    pools_.push_back(std::move(pool));
+  }
+  bytes_ += uint64_t{pages} * kind.pageBytes * kind.layers;
+  kinds_.push_back(std::move(state));
+  return {};
+}
+
+Result<std::unique_ptr<KvCache>> KvCache::create(const ProgramDesc &program, Device &device,
+                                                 const KvCacheOptions &options) {
+  std::unique_ptr<KvCache> cache(new KvCache);
+  cache->maxLength_ = std::max<uint64_t>(options.maxLength, 1);
+  std::vector<uint64_t> pages = pagesThatFit(program, options);
+  for (size_t k = 0; k < pages.size(); ++k) {
+    if (pages[k] == 0)
+      return Status::error(StatusKind::OutOfMemory,
+                           "kv cache: found " + std::to_string(options.memory) +
+                               " bytes of memory, expected at least " +
+                               std::to_string(bytesOfOnePageEach(program)) + " for " +
+                               std::to_string(L4_PAGE_TOKENS) +
+                               " tokens; give more memory or ask for fewer sequences.");
+    LLAMA4_RETURN_IF_ERROR(cache->addKind(program.kvKinds[k], device,
+                                          static_cast<uint32_t>(pages[k]), options.maxSequences));
+  }
+  for (uint32_t slot = options.maxSequences; slot > 0; --slot)
+    cache->freeSlots_.push_back(slot - 1);
+  return cache;
+}
+
+std::optional<uint32_t> KvCache::acquire() {
+  if (freeSlots_.empty())
+    return std::nullopt;
+  uint32_t slot = freeSlots_.back();
+  freeSlots_.pop_back();
+  return slot;
+}
+
+void KvCache::release(uint32_t slot) {
+  for (Kind &kind : kinds_) {
+    Range &range = kind.ranges[slot];
+    kind.giveBack(slot, range.first, range.end);
+    range = {};
+  }
+  freeSlots_.push_back(slot);
+}
+
+Status KvCache::reserve(uint32_t slot, uint64_t length) {
+  if (length > maxLength_)
+    return Status::error(StatusKind::Usage,
+                         "a sequence: found " + std::to_string(length) +
+                             " tokens, expected at most " + std::to_string(maxLength_) +
+                             "; shorten the prompt, or allow a greater length or more memory.");
+  uint64_t end = ceilDiv(length, pageTokens);
+  for (const Kind &kind : kinds_) {
+    uint64_t held = kind.ranges[slot].end;
+    if (end > held && end - held > kind.free.size())
+      return Status::error(StatusKind::OutOfMemory,
+                           "kv cache: found " + std::to_string(kind.free.size()) +
+                               " free pages of kind " + quoteName(kind.name) + ", expected " +
+                               std::to_string(end - held) +
+                               " for the next tokens; end or shorten a sequence, or give more "
+                               "memory.");
+  }
+  for (Kind &kind : kinds_) {
+    int32_t *entries = kind.row(slot);
+    for (uint32_t &page = kind.ranges[slot].end; page < end; ++page) {
+      entries[page] = kind.free.back();
+      kind.free.pop_back();
+    }
+  }
+  return {};
+}
+
+void KvCache::retire(uint32_t slot, uint64_t length) {
+  for (Kind &kind : kinds_) {
+    Range &range = kind.ranges[slot];
+    uint64_t dead = std::min<uint64_t>(kind.firstVisible(length) / pageTokens, range.end);
+    if (dead <= range.first)
+      continue;
+    kind.giveBack(slot, range.first, static_cast<uint32_t>(dead));
+    range.first = static_cast<uint32_t>(dead);
+  }
+}
+
+Status KvCache::truncate(uint32_t slot, uint64_t length) {
+  // A cut at the very start of a page and of a chunk needs nothing that came before.
+  auto needsNothing = [&](const Kind &kind) {
+    return length % pageTokens == 0 && kind.firstVisible(length) == length;
+  };
+  for (const Kind &kind : kinds_)
+    if (kind.ranges[slot].first > kind.firstVisible(length) / pageTokens && !needsNothing(kind))
+      return Status::internal("a sequence: found a cut to " + std::to_string(length) +
+                              " tokens, expected one behind the pages of kind " +
+                              quoteName(kind.name) +
+                              " that were dropped; process the sequence again from its start.");
+  uint64_t end = ceilDiv(length, pageTokens);
+  for (Kind &kind : kinds_) {
+    Range &range = kind.ranges[slot];
+    if (end >= range.end)
+      continue;
+    uint32_t from = std::max(range.first, static_cast<uint32_t>(end));
+    kind.giveBack(slot, from, range.end);
+    range.end = static_cast<uint32_t>(end);
+    range.first = std::min(range.first, range.end);
+  }
+  return {};
+}
+
+std::span<const int32_t> KvCache::row(uint32_t kind, uint32_t slot) const {
+  return {kinds_[kind].row(slot), kinds_[kind].stride};
+}
+
+uint32_t KvCache::rowPages(uint32_t kind, uint32_t slot) const {
+  return kinds_[kind].ranges[slot].end;
+}
+
+} // namespace llama4

@@ -1,0 +1,61 @@
+//===- Profile.cpp - where the time of steps goes -------------------------===//
+
+#include "runtime/engine/Profile.h"
+
+#include <algorithm>
+
+namespace llama4 {
+
+Profile::Profile(const ProgramDesc &program) {
+  for (const Entry &entry : program.entries) {
+    EntryTimes times;
+    times.scratch.resize(entry.commands.size());
+    times.total.resize(entry.commands.size());
+    entries_.push_back(std::move(times));
+  }
+}
+
+std::span<uint64_t> Profile::scratch(uint32_t entry) {
+  return entries_.empty() ? std::span<uint64_t>() : entries_[entry].scratch;
+}
+
+void Profile::record(uint32_t entry, uint32_t symbol) {
+  if (entries_.empty())
+    return;
+  EntryTimes &times = entries_[entry];
+  for (size_t i = 0; i < times.total.size(); ++i)
+    times.total[i] += times.scratch[i];
+  ++times.runs;
+  times.symbols += symbol;
+}
+
+void Profile::reset() {
+  for (EntryTimes &times : entries_) {
+    std::fill(times.total.begin(), times.total.end(), 0);
+    times.runs = times.symbols = 0;
+  }
+}
+
+std::vector<KernelTime> Profile::kernels(const ProgramDesc &program) const {
+  std::vector<KernelTime> kernels(program.kernels.size());
+  for (size_t k = 0; k < kernels.size(); ++k)
+    kernels[k].symbol = program.kernels[k].symbol;
+  for (size_t e = 0; e < entries_.size(); ++e) {
+    const EntryTimes &times = entries_[e];
+    for (size_t c = 0; c < times.total.size(); ++c) {
+      uint32_t index = program.entries[e].commands[c].kernel;
+      const Kernel &kernel = program.kernels[index];
+      kernels[index].nanoseconds += times.total[c];
+      kernels[index].dispatches += times.runs;
+      kernels[index].weightBytes += times.runs * kernel.weightBytes;
+      kernels[index].macs += times.symbols * kernel.macsPerSymbol;
+    }
+  }
+  std::erase_if(kernels, [](const KernelTime &kernel) { return kernel.dispatches == 0; });
+  std::sort(kernels.begin(), kernels.end(), [](const KernelTime &a, const KernelTime &b) {
+    return a.nanoseconds != b.nanoseconds ? a.nanoseconds > b.nanoseconds : a.symbol < b.symbol;
+  });
+  return kernels;
+}
+
+} // namespace llama4

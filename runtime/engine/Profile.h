@@ -1,0 +1,47 @@
+//===- Profile.h - where the time of steps goes ------------------*- C++ -*-===//
+#ifndef LLAMA4_RUNTIME_ENGINE_PROFILE_H
+#define LLAMA4_RUNTIME_ENGINE_PROFILE_H
+
+#include "runtime/format/ProgramDesc.h"
+
+#include <cstdint>
+#include <span>
+#include <string>
+#include <vector>
+
+namespace llama4 {
+
+/// One kernel in all the steps that were measured.
+struct KernelTime {
+  std::string symbol;
+  uint64_t nanoseconds = 0;
+  uint64_t dispatches = 0;
+  uint64_t weightBytes = 0; ///< read by all dispatches
+  uint64_t macs = 0;        ///< multiply-adds of all dispatches
+};
+
+/// Durations of commands, added up over steps. Recording allocates nothing.
+class Profile {
+public:
+  Profile() = default;
+  explicit Profile(const ProgramDesc &program);
+
+  /// Where the durations of the next run of `entry` go; empty when nothing is measured.
+  std::span<uint64_t> scratch(uint32_t entry);
+  /// Adds what the scratch holds after a run with `symbol` units.
+  void record(uint32_t entry, uint32_t symbol);
+  void reset();
+  /// The kernels that ran, the slowest first.
+  std::vector<KernelTime> kernels(const ProgramDesc &program) const;
+
+private:
+  struct EntryTimes {
+    std::vector<uint64_t> scratch, total; ///< one for each command
+    uint64_t runs = 0, symbols = 0;
+  };
+  std::vector<EntryTimes> entries_;
+};
+
+} // namespace llama4
+
+#endif // LLAMA4_RUNTIME_ENGINE_PROFILE_H

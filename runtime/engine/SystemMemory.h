@@ -1,0 +1,21 @@
+//===- SystemMemory.h - how much memory the machine has left -----*- C++ -*-===//
+#ifndef LLAMA4_RUNTIME_ENGINE_SYSTEMMEMORY_H
+#define LLAMA4_RUNTIME_ENGINE_SYSTEMMEMORY_H
+
+#include "runtime/base/Status.h"
+
+#include <cstdint>
+#include <string>
+
+namespace llama4 {
+
+/// Bytes that can be taken without swapping, as the system estimates it.
+uint64_t availableMemory();
+
+/// "8GiB", "512MiB", "2G", "1048576": a number and a unit of 1024s, or "MB" and "GB" of 1000s.
+/// Errors: Usage.
+Result<uint64_t> parseMemorySize(const std::string &text);
+
+} // namespace llama4
+
+#endif // LLAMA4_RUNTIME_ENGINE_SYSTEMMEMORY_H

@@ -1,0 +1,220 @@
+//===- ProgramDesc.h - what a program file says, as plain structs -*- C++ -*-===//
+//
+// The decoded form of program.fbs. The compiler fills one and gives it to the artifact writer; the
+// loader gives one back, checked. It holds no pointers into the file and no generated types, so
+// that nothing else sees the serialisation. Every field here has one field in program.fbs.
+//
+// Sizes are in bytes. "Rows" are rows of activations as in Rows.h; every tensor of an entry has
+//   rowsPerSymbol * symbol + rowsFixed
+// of them, where the symbol (tokens of a step, rows of logits, tiles of an image) is the only
+// number that changes from run to run.
+//
+//===----------------------------------------------------------------------===//
+#ifndef LLAMA4_RUNTIME_FORMAT_PROGRAMDESC_H
+#define LLAMA4_RUNTIME_FORMAT_PROGRAMDESC_H
+
+#include "runtime/format/Rows.h"
+
+#include <cstdint>
+#include <string>
+#include <vector>
+
+namespace llama4 {
+
+/// Facts of the model that the engine needs and no command holds.
+struct ModelInfo {
+  std::string family;  ///< "llama3", "llama4", ...
+  std::string name;    ///< for people; may be empty
+  std::string licence; ///< for people; may be empty
+  uint32_t vocabSize = 0;
+  uint32_t hiddenSize = 0;
+  uint32_t layers = 0;
+  uint64_t maxPosition = 0;  ///< positions the model was made for
+  int32_t bos = -1;          ///< id that begins a text, -1: none
+  std::vector<int32_t> eos;  ///< ids that end a text
+  std::vector<int32_t> stop; ///< further ids at which generation stops (end of turn, of message)
+};
+
+/// The compile options that shape what the runtime may do.
+struct CompileOptions {
+  std::string compute; ///< "float32" or "bfloat16"
+  ElementType kvType = ElementType::BF16;
+  uint32_t maxStepTokens = 0; ///< upper bound of T
+  uint32_t maxBatchSize = 0;  ///< upper bound of the sequences of a step
+  uint64_t maxLength = 0;     ///< upper bound of a sequence's length
+};
+
+/// Defaults of the sampler, from the model's generation_config.
+struct GenerationDefaults {
+  bool present = false; ///< the model came with such defaults
+  bool sample = false;  ///< false: greedy
+  float temperature = 1.0f;
+  float topP = 1.0f;
+  float minP = 0.0f;
+  float repetitionPenalty = 1.0f;
+  uint32_t topK = 0;         ///< 0: off
+  uint32_t maxNewTokens = 0; ///< 0: not said
+};
+
+/// What the engine puts into an input. The numbers are stored in files: append only.
+enum class InputRole : uint8_t {
+  Ids = 0,    ///< i32[T] token ids
+  Cos = 1,    ///< f32[T, d/2] of the rope table `rope`, times its attention scaling
+  Sin = 2,    ///< the same for the sine
+  Batch = 3,  ///< the step metadata: read through l4_step; its pointer is ignored and never bound
+  Tensor = 4, ///< anything else, known by its name
+};
+
+/// An input or output of an entry.
+struct EntryTensor {
+  std::string name;
+  ElementType type = ElementType::F32;
+  uint32_t columns = 0; ///< 0: one element per row
+  uint32_t rowsPerSymbol = 1;
+  uint32_t rowsFixed = 0;
+  InputRole role = InputRole::Tensor; ///< inputs only
+  uint32_t rope = 0;                  ///< roles Cos and Sin: index into ProgramDesc::ropes
+
+  uint64_t rows(uint64_t symbol) const { return rowsPerSymbol * symbol + rowsFixed; }
+  uint64_t bytes(uint64_t symbol) const { return rows(symbol) * rowBytes(type, columns); }
+};
+
+/// Where the pointer of a binding comes from. The numbers are stored in files: append only.
+enum class BindingKind : uint8_t {
+  Weight = 0,    ///< index: weight; offset: bytes into it
+  Transient = 1, ///< index: 0; offset: bytes into the arena
+  Input = 2,     ///< index: input of the entry; offset: bytes into its first row
+  Output = 3,    ///< index: output of the entry; offset: bytes into its first row
+  Kv = 4,        ///< index: kv kind; offset: layer of that kind
+};
+
+struct Binding {
+  BindingKind kind = BindingKind::Transient;
+  uint32_t index = 0;
+  uint64_t offset = 0;
+};
+
+/// Number of tiles of a dispatch: ceil(symbol / div) * mul + add.
+struct GridExpr {
+  uint32_t div = 1;
+  uint32_t mul = 1;
+  uint32_t add = 0;
+
+  uint64_t tiles(uint64_t symbol) const { return (symbol / div + (symbol % div != 0)) * mul + add; }
+};
+
+/// One dispatch of one kernel. Commands run in order, each after the one before has ended.
+struct Command {
+  uint32_t kernel = 0;
+  std::vector<Binding> bindings; ///< one for each parameter of the kernel
+  GridExpr grid;
+  std::vector<int64_t> constants;
+  std::string sources; ///< the ops it came from, for reports
+};
+
+/// For which steps an entry may be used. The numbers are stored in files: append only.
+enum class Specialization : uint8_t {
+  Any = 0,    ///< any ragged batch
+  Decode = 1, ///< one token per sequence
+};
+
+/// A list of commands that computes one function of the model.
+struct Entry {
+  std::string name;     ///< unique: "step", "step.decode", "logits"
+  std::string function; ///< what it computes: "step", "logits"; several entries may share it
+  std::string symbol;   ///< name of the symbol in dumps: "T", "R"
+  uint32_t bound = 0;   ///< largest value of the symbol
+  Specialization specialization = Specialization::Any;
+  std::vector<EntryTensor> inputs, outputs;
+  std::vector<Command> commands;
+  uint64_t arenaPerSymbol = 0; ///< arena bytes are arenaPerSymbol * symbol + arenaFixed;
+  uint64_t arenaFixed = 0;     ///< offsets were planned with the symbol at its bound
+
+  uint64_t arenaBytes() const { return arenaPerSymbol * bound + arenaFixed; }
+};
+
+/// What kind of memory a kernel expects behind a parameter. Stored in files: append only.
+enum class ParamKind : uint8_t {
+  Tensor = 0, ///< rows of activations: a transient, an input or an output
+  Weight = 1, ///< a packed weight, read only
+  Kv = 2,     ///< the pool of one layer
+};
+
+/// Stored in files: append only.
+enum class Access : uint8_t { Read = 1, Write = 2, ReadWrite = 3 };
+
+/// One parameter of a kernel's signature.
+struct KernelParam {
+  ParamKind kind = ParamKind::Tensor;
+  Access access = Access::Read;
+  ElementType type = ElementType::F32; ///< tensors and kv
+  uint32_t columns = 0;                ///< tensors; 0: one element per row
+  uint32_t rowsPerSymbol = 1;          ///< tensors
+  uint32_t rowsFixed = 0;              ///< tensors
+  /// Tensor: bytes from one row to the next, >= rowBytes(type, columns) (more: a slice of columns
+  /// of a wider tensor). Weight: bytes the kernel may read. Kv: bytes of one page.
+  uint64_t rowBytes = 0;
+  std::string encoding; ///< weights: the encoding the kernel decodes
+};
+
+/// One symbol of the code objects.
+struct Kernel {
+  std::string symbol;
+  uint64_t scratchBytes = 0; ///< private memory of each thread that runs it
+  std::vector<KernelParam> params;
+  uint64_t macsPerSymbol = 0; ///< multiply-adds of one dispatch for each unit of the symbol
+  uint64_t weightBytes = 0;   ///< bytes of weights one dispatch reads
+};
+
+/// One packed tensor of the weights section.
+struct Weight {
+  std::string name;               ///< source name(s), unique
+  std::string encoding;           ///< "float32", "bfloat16", "q8_0", "q4_1", ...
+  uint64_t rows = 0, columns = 0; ///< logical shape
+  uint64_t offset = 0;            ///< into the weights section, a multiple of 64
+  uint64_t bytes = 0;
+};
+
+/// The KV cache of one kind of layers; one page table serves all layers of a kind.
+struct KvKind {
+  std::string name;
+  uint32_t layers = 0;
+  uint32_t kvHeads = 0;
+  uint32_t headDim = 0;
+  ElementType type = ElementType::BF16;
+  uint64_t pageBytes = 0;   ///< kvPageBytes(type, kvHeads, headDim)
+  uint32_t chunkTokens = 0; ///< pages before the current chunk of so many tokens are dead; 0: never
+};
+
+/// Machine code of all kernels for one target and level.
+struct CodeObject {
+  std::string target;                ///< "cpu"
+  std::string level;                 ///< "x86-64-v3", ...
+  std::vector<std::string> features; ///< every feature the code uses, LLVM names
+  uint64_t offset = 0;               ///< into the code section, a multiple of 4096
+  uint64_t bytes = 0;
+};
+
+/// Frequencies of a rotary embedding; the engine fills cos/sin inputs from them each step.
+struct RopeTable {
+  std::string name;
+  std::vector<float> invFreq; ///< [d/2]
+  float attentionScaling = 1.0f;
+};
+
+/// Everything of a program but code, tokenizer and weights themselves.
+struct ProgramDesc {
+  ModelInfo model;
+  CompileOptions options;
+  GenerationDefaults generation;
+  std::vector<Entry> entries;
+  std::vector<Kernel> kernels;
+  std::vector<Weight> weights;
+  std::vector<KvKind> kvKinds; ///< at most L4_MAX_KV_KINDS, in the order of l4_step::page_table
+  std::vector<RopeTable> ropes;
+  std::vector<CodeObject> codeObjects;
+};
+
+} // namespace llama4
+
+#endif // LLAMA4_RUNTIME_FORMAT_PROGRAMDESC_H

@@ -1,0 +1,232 @@
+//===- Executor.cpp - runs the commands of a program on a device ----------===//
+//
+// What is known at load is resolved at load: kernels, weights, transients, constants. A call
+// patches the few pointers that come from outside and counts tiles; the device does the rest.
+//
+//===----------------------------------------------------------------------===//
+
+#include "runtime/program/Executor.h"
+
+#include "runtime/format/Quoted.h"
+
+#include <algorithm>
+
+namespace llama4 {
+
+namespace {
+
+/// A pointer that differs from call to call.
+struct Patch {
+  size_t slot;    ///< into EntryState::pointers
+  uint32_t index; ///< of the argument: input, output or pool
+  uint64_t offset;
+};
+
+/// One entry, resolved.
+struct EntryState {
+  uint32_t bound = 0;
+  std::vector<Dispatch> dispatches;
+  std::vector<GridExpr> grids;  ///< one per dispatch
+  std::vector<void *> pointers; ///< the bindings of all dispatches
+  std::vector<Patch> inputs, outputs, pools;
+  std::vector<uint32_t> kvKinds; ///< those the entry reads or writes
+};
+
+Status argumentError(const Entry &entry, const std::string &what, const std::string &found,
+                     const std::string &expected) {
+  return Status::internal("entry " + quoteName(entry.name) + ": " + what + ": found " + found +
+                          ", expected " + expected + ".");
+}
+
+/// Writes argument pointers into the bindings. Errors: one that is null or not aligned.
+Status applyPatches(const Entry &entry, const char *what, const std::vector<Patch> &patches,
+                    std::span<void *const> arguments, std::vector<void *> &pointers) {
+  for (const Patch &patch : patches) {
+    void *argument = arguments[patch.index];
+    if (!argument || reinterpret_cast<uintptr_t>(argument) % L4_ROW_ALIGN != 0)
+      return argumentError(entry, what + (" " + std::to_string(patch.index)),
+                           "a pointer that is null or not aligned", "a multiple of 64");
+    pointers[patch.slot] = static_cast<std::byte *>(argument) + patch.offset;
+  }
+  return {};
+}
+
+} // namespace
+
+struct Executable::State {
+  std::shared_ptr<const Program> program;
+  Device *device = nullptr;
+  std::unique_ptr<CodeModule> code;
+  std::unique_ptr<DeviceBuffer> weights, arena, step;
+  std::vector<void *> kernels; ///< one per kernel of the program
+  std::vector<EntryState> entries;
+
+  Status loadCode();
+  Status reserve();
+  void resolve(const Entry &entry, EntryState &state);
+  void bind(const Binding &binding, size_t slot, EntryState &state);
+  Status checkCall(const Entry &entry, const EntryState &state, const l4_step &step) const;
+};
+
+Status Executable::State::loadCode() {
+  const ProgramDesc &desc = program->desc();
+  std::vector<CodeView> views;
+  for (size_t i = 0; i < desc.codeObjects.size(); ++i) {
+    const CodeObject &object = desc.codeObjects[i];
+    views.push_back({object.target, object.level, object.features, program->code(i)});
+  }
+  LLAMA4_ASSIGN_OR_RETURN(code, device->loadCode(views));
+  for (const Kernel &kernel : desc.kernels) {
+    LLAMA4_ASSIGN_OR_RETURN(void *address, code->resolve(kernel.symbol));
+    kernels.push_back(address);
+  }
+  return {};
+}
+
+Status Executable::State::reserve() {
+  uint64_t arenaBytes = 0, scratchBytes = 0;
+  for (const Entry &entry : program->desc().entries)
+    arenaBytes = std::max(arenaBytes, entry.arenaBytes());
+  for (const Kernel &kernel : program->desc().kernels)
+    scratchBytes = std::max(scratchBytes, kernel.scratchBytes);
+  LLAMA4_RETURN_IF_ERROR(device->reserveScratch(scratchBytes));
+  LLAMA4_ASSIGN_OR_RETURN(weights, device->import(program->section(SectionKind::Weights)));
+  LLAMA4_ASSIGN_OR_RETURN(arena, device->allocate(arenaBytes));
+  LLAMA4_ASSIGN_OR_RETURN(step, device->allocate(sizeof(l4_step)));
+  return {};
+}
+
+/// Fills one slot, or notes that a call will.
+void Executable::State::bind(const Binding &binding, size_t slot, EntryState &state) {
+  auto *weightBase = static_cast<std::byte *>(weights->data());
+  auto *arenaBase = static_cast<std::byte *>(arena->data());
+  switch (binding.kind) {
+  case BindingKind::Weight:
+    state.pointers[slot] =
+        weightBase + program->desc().weights[binding.index].offset + binding.offset;
+    return;
+  case BindingKind::Transient:
+    state.pointers[slot] = arenaBase + binding.offset;
+    return;
+  case BindingKind::Input:
+    state.inputs.push_back({slot, binding.index, binding.offset});
+    return;
+  case BindingKind::Output:
+    state.outputs.push_back({slot, binding.index, binding.offset});
+    return;
+  case BindingKind::Kv:
+    state.pools.push_back(
+        {slot, program->kvPool(binding.index, static_cast<uint32_t>(binding.offset)), 0});
+    if (std::find(state.kvKinds.begin(), state.kvKinds.end(), binding.index) == state.kvKinds.end())
+      state.kvKinds.push_back(binding.index);
+    return;
+  }
+}
+
+void Executable::State::resolve(const Entry &entry, EntryState &state) {
+  size_t slots = 0;
+  for (const Command &command : entry.commands)
+    slots += command.bindings.size();
+  state.pointers.resize(slots); // fixed from here on: dispatches point into it
+  size_t slot = 0;
+  for (const Command &command : entry.commands) {
+    Dispatch dispatch;
+    dispatch.kernel = kernels[command.kernel];
+    dispatch.args.bindings = state.pointers.data() + slot;
+    dispatch.args.step = static_cast<const l4_step *>(step->data());
+    dispatch.args.constants = command.constants.empty() ? nullptr : command.constants.data();
+    for (const Binding &binding : command.bindings)
+      bind(binding, slot++, state);
+    state.dispatches.push_back(dispatch);
+    state.grids.push_back(command.grid);
+  }
+}
+
+Status Executable::State::checkCall(const Entry &entry, const EntryState &state,
+                                    const l4_step &step) const {
+  if (step.symbol < 1 || step.symbol > state.bound)
+    return argumentError(entry, entry.symbol, std::to_string(step.symbol),
+                         "1 to " + std::to_string(state.bound));
+  if (entry.specialization == Specialization::Decode && step.sequences != step.symbol)
+    return argumentError(entry, "sequences", std::to_string(step.sequences),
+                         std::to_string(step.symbol) + ", one token each");
+  for (uint32_t kind : state.kvKinds)
+    if (!step.page_table[kind] || step.page_stride[kind] == 0)
+      return argumentError(entry, "page_table[" + std::to_string(kind) + "]", "none",
+                           "the pages of " + quoteName(program->desc().kvKinds[kind].name));
+  return {};
+}
+
+Executable::Executable(std::unique_ptr<State> state) : state_(std::move(state)) {}
+Executable::~Executable() = default;
+
+Result<std::unique_ptr<Executable>> Executable::create(std::shared_ptr<const Program> program,
+                                                       Device &device,
+                                                       const ExecutableBounds &bounds) {
+  const std::vector<Entry> &entries = program->desc().entries;
+  if (!bounds.symbol.empty() && bounds.symbol.size() != entries.size())
+    return Status::internal("bounds: found " + std::to_string(bounds.symbol.size()) +
+                            ", expected one for each of " + std::to_string(entries.size()) +
+                            " entries.");
+  auto state = std::make_unique<State>();
+  state->program = std::move(program);
+  state->device = &device;
+  const std::string &name = state->program->name();
+  if (Status status = state->loadCode(); !status.ok())
+    return status.in(name);
+  if (Status status = state->reserve(); !status.ok())
+    return status.in(name);
+  state->entries.resize(entries.size());
+  for (size_t i = 0; i < entries.size(); ++i) {
+    uint32_t asked = bounds.symbol.empty() ? 0 : bounds.symbol[i];
+    if (asked > entries[i].bound)
+      return Status::error(StatusKind::Usage,
+                           name + ": entry " + quoteName(entries[i].name) + ": found the bound " +
+                               std::to_string(asked) + ", expected at most " +
+                               std::to_string(entries[i].bound) +
+                               " as compiled; lower it or compile with a larger one.");
+    state->entries[i].bound = asked != 0 ? asked : entries[i].bound;
+    state->resolve(entries[i], state->entries[i]);
+  }
+  return std::unique_ptr<Executable>(new Executable(std::move(state)));
+}
+
+Status Executable::execute(uint32_t entryIndex, const l4_step &step, std::span<void *const> inputs,
+                           std::span<void *const> outputs, std::span<void *const> kvPools,
+                           std::span<uint64_t> nanoseconds) {
+  if (entryIndex >= state_->entries.size())
+    return Status::internal("entry: found " + std::to_string(entryIndex) + ", expected less than " +
+                            std::to_string(state_->entries.size()) + ".");
+  const Entry &entry = state_->program->desc().entries[entryIndex];
+  EntryState &resolved = state_->entries[entryIndex];
+  auto count = [&](const char *what, size_t found, size_t expected) {
+    return found == expected
+               ? Status()
+               : argumentError(entry, what, std::to_string(found), std::to_string(expected));
+  };
+  LLAMA4_RETURN_IF_ERROR(count("inputs", inputs.size(), entry.inputs.size()));
+  LLAMA4_RETURN_IF_ERROR(count("outputs", outputs.size(), entry.outputs.size()));
+  if (!kvPools.empty() || !resolved.pools.empty())
+    LLAMA4_RETURN_IF_ERROR(count("kv pools", kvPools.size(), state_->program->kvPools()));
+  if (!nanoseconds.empty())
+    LLAMA4_RETURN_IF_ERROR(count("nanoseconds", nanoseconds.size(), entry.commands.size()));
+  LLAMA4_RETURN_IF_ERROR(state_->checkCall(entry, resolved, step));
+  LLAMA4_RETURN_IF_ERROR(applyPatches(entry, "input", resolved.inputs, inputs, resolved.pointers));
+  LLAMA4_RETURN_IF_ERROR(
+      applyPatches(entry, "output", resolved.outputs, outputs, resolved.pointers));
+  LLAMA4_RETURN_IF_ERROR(
+      applyPatches(entry, "kv pool", resolved.pools, kvPools, resolved.pointers));
+  LLAMA4_RETURN_IF_ERROR(
+      state_->device->write(*state_->step, 0, std::as_bytes(std::span(&step, 1))));
+  for (size_t i = 0; i < resolved.dispatches.size(); ++i)
+    resolved.dispatches[i].tiles = static_cast<uint32_t>(resolved.grids[i].tiles(step.symbol));
+  LLAMA4_RETURN_IF_ERROR(state_->device->submit(resolved.dispatches, nanoseconds));
+  return state_->device->wait();
+}
+
+const Program &Executable::program() const { return *state_->program; }
+std::string_view Executable::codeLevel() const { return state_->code->level(); }
+uint64_t Executable::arenaBytes() const { return state_->arena->bytes(); }
+uint32_t Executable::bound(uint32_t entry) const { return state_->entries[entry].bound; }
+
+} // namespace llama4

@@ -1,0 +1,141 @@
+//===- AttentionTest.cpp - attention kernels against scalar code ----------===//
+
+#include "test/kernels/Harness.h"
+
+#include <cmath>
+
+namespace llama4::test {
+namespace {
+
+class AttentionTest : public LevelTest {};
+
+/// One result without epilogue, or one in f32 and one quantized.
+const char *const kPlain = R"(
+cmd.kernel @plain_$D_$T grid affine_map<(T) -> ((T ceildiv $TOKENS) * 2)> {
+^bb0(%q: tensor<?x$Nxf32>, %kv: !lm.kv_layer<kind = 0, heads = 2, dim = $D, $T>, %b: !lm.batch):
+  %0 = lm.attention %q, %kv, %b mask causal scale 0.125 core <"l4_attention_$CORE", tokens = $TOKENS>
+      : tensor<?x$Nxf32>, !lm.kv_layer<kind = 0, heads = 2, dim = $D, $T> -> tensor<?x$Nxf32>
+  cmd.yield %0 : tensor<?x$Nxf32>
+}
+)";
+const char *const kQuantized = R"(
+cmd.kernel @fused_$D_$T grid affine_map<(T) -> ((T ceildiv $TOKENS) * 2)> {
+^bb0(%q: tensor<?x$Nxf32>, %kv: !lm.kv_layer<kind = 0, heads = 2, dim = $D, $T>, %b: !lm.batch,
+     %w: tensor<$Nxf32>):
+  %0, %1 = lm.attention %q, %kv, %b mask causal scale 0.125
+      core <"l4_attention_$CORE", tokens = $TOKENS>
+      : tensor<?x$Nxf32>, !lm.kv_layer<kind = 0, heads = 2, dim = $D, $T>
+      -> (tensor<?x$Nxf32>, tensor<?x$Nx!lm.block<q8_32>>) epilogue {
+  ^bb0(%a: f32):
+    %e = lm.element %w : tensor<$Nxf32>
+    %y = arith.mulf %a, %e : f32
+    lm.yield %y, %y : f32, f32
+  }
+  cmd.yield %0, %1 : tensor<?x$Nxf32>, tensor<?x$Nx!lm.block<q8_32>>
+}
+)";
+
+/// A pool of pages, filled with small numbers, and readers of its elements.
+struct Pool {
+  ElementType type;
+  int64_t heads, dim, padded, pageBytes;
+  Tensor memory;
+  Pool(ElementType type, int64_t dim, const Step &step, std::mt19937 &random)
+      : type(type), heads(2), dim(dim), padded((dim + 15) / 16 * 16),
+        pageBytes(kvPageBytes(type, 2, static_cast<uint32_t>(dim))),
+        memory(pageBytes * step.numPages()) {
+    std::normal_distribution<float> normal;
+    const int64_t bytes = elementBytes(type);
+    for (size_t i = 0; i < memory.bytes() / bytes; ++i) {
+      const float value = normal(random);
+      if (type == ElementType::BF16)
+        static_cast<uint16_t *>(memory.data())[i] = toBf16(value);
+      else
+        static_cast<float *>(memory.data())[i] = value;
+    }
+  }
+  float read(int64_t page, int64_t element) const {
+    const char *base = static_cast<const char *>(memory.data()) + page * pageBytes;
+    return type == ElementType::BF16 ? fromBf16(reinterpret_cast<const uint16_t *>(base)[element])
+                                     : reinterpret_cast<const float *>(base)[element];
+  }
+  float key(int64_t page, int64_t slot, int64_t head, int64_t d) const {
+    return read(page, (head * dim + d) * 16 + slot);
+  }
+  float value(int64_t page, int64_t slot, int64_t head, int64_t d) const {
+    return read(page, heads * dim * 16 + (head * 16 + slot) * padded + d);
+  }
+};
+
+/// One head of one token.
+std::vector<double> attend(const Step &step, const Pool &pool, const Tensor &q, int64_t t,
+                           int64_t head, int64_t group) {
+  const int64_t kvHead = head / group, keys = step.position[t] + 1, dim = pool.dim;
+  std::vector<double> scores(keys), out(dim);
+  double largest = -INFINITY, sum = 0;
+  for (int64_t j = 0; j < keys; ++j) {
+    const int64_t page = step.page(step.sequence[t], j);
+    for (int64_t d = 0; d < dim; ++d)
+      scores[j] += 0.125 * q.at(t, head * dim + d) * pool.key(page, j % 16, kvHead, d);
+    largest = std::max(largest, scores[j]);
+  }
+  for (double &score : scores)
+    sum += score = std::exp(score - largest);
+  for (int64_t j = 0; j < keys; ++j)
+    for (int64_t d = 0; d < dim; ++d)
+      out[d] += scores[j] / sum * pool.value(step.page(step.sequence[t], j), j % 16, kvHead, d);
+  return out;
+}
+
+TEST_P(AttentionTest, PlainAndQuantized) {
+  struct Shape {
+    int64_t dim, group, tokens;
+  };
+  const Shape shapes[] = {{64, 3, 16}, {40, 4, 8}, {32, 1, 1}};
+  std::string text;
+  for (const Shape &shape : shapes)
+    for (const char *type : {"f32", "bf16"})
+      text += fill(std::string(kPlain) + kQuantized,
+                   {{"D", std::to_string(shape.dim)},
+                    {"N", std::to_string(2 * shape.group * shape.dim)},
+                    {"TOKENS", std::to_string(shape.tokens)},
+                    {"CORE", type[0] == 'b' ? "bfloat16" : "float32"},
+                    {"T", type}});
+  Kernels kernels(text, GetParam());
+  for (const Shape &shape : shapes)
+    for (ElementType type : {ElementType::F32, ElementType::BF16}) {
+      const std::string suffix =
+          "_" + std::to_string(shape.dim) + (type == ElementType::F32 ? "_f32" : "_bf16");
+      SCOPED_TRACE(suffix);
+      Step step({0, 70, 3}, {19, 1, 5});
+      const int64_t tokens = step.step.symbol, n = 2 * shape.group * shape.dim;
+      Pool pool(type, shape.dim, step, random_);
+      Tensor q = Tensor(ElementType::F32, tokens, n).randomize(random_);
+      Tensor w = Tensor(ElementType::F32, 1, n).randomize(random_);
+      Tensor plain(ElementType::F32, tokens, n), fused(ElementType::F32, tokens, n);
+      Tensor quantized(ElementType::Q8_32, tokens, n);
+      kernels.run("plain" + suffix, step, {q, pool.memory, plain});
+      kernels.run("fused" + suffix, step, {q, pool.memory, w, fused, quantized});
+      for (int64_t t = 0; t < tokens; ++t) {
+        std::vector<float> row;
+        for (int64_t head = 0; head < 2 * shape.group; ++head) {
+          const std::vector<double> expected = attend(step, pool, q, t, head, shape.group);
+          for (int64_t d = 0; d < shape.dim; ++d) {
+            const int64_t j = head * shape.dim + d;
+            ASSERT_NEAR(plain.at(t, j), expected[d], 1e-5) << t << " " << j;
+            ASSERT_EQ(fused.at(t, j), plain.at(t, j) * w.at(0, j)) << t << " " << j;
+            row.push_back(fused.at(t, j));
+          }
+        }
+        const QuantizedRow want = quantize(row), got = readQuantized(quantized, t);
+        ASSERT_EQ(got.quants, want.quants) << t;
+        ASSERT_EQ(got.scales, want.scales);
+        ASSERT_EQ(got.sums, want.sums);
+      }
+    }
+}
+
+LLAMA4_FOR_ALL_LEVELS(AttentionTest);
+
+} // namespace
+} // namespace llama4::test

@@ -1,0 +1,207 @@
+//===- SampleProgram.cpp - a small complete program for tests -------------===//
+
+#include "test/runtime/SampleProgram.h"
+
+#include <cstring>
+#include <filesystem>
+#include <gtest/gtest.h>
+#include <unistd.h>
+
+namespace llama4::test {
+
+namespace {
+
+constexpr uint64_t rowSize = rowBytes(ElementType::F32, columns);
+constexpr uint64_t angleSize = rowBytes(ElementType::F32, angles);
+constexpr uint64_t pageSize = kvPageBytes(ElementType::F32, heads, headDim);
+static_assert(rowSize == rowFloats * 4 && angleSize == angleFloats * 4);
+
+KernelParam tensor(Access access, ElementType type, uint32_t columns) {
+  KernelParam param;
+  param.access = access;
+  param.type = type;
+  param.columns = columns;
+  param.rowBytes = rowBytes(type, columns);
+  return param;
+}
+
+KernelParam weightParam(uint64_t bytes) {
+  KernelParam param;
+  param.kind = ParamKind::Weight;
+  param.rowBytes = bytes;
+  param.encoding = "float32";
+  return param;
+}
+
+KernelParam kvParam(Access access) {
+  KernelParam param;
+  param.kind = ParamKind::Kv;
+  param.access = access;
+  param.rowBytes = pageSize;
+  return param;
+}
+
+EntryTensor argument(std::string name, ElementType type, uint32_t columns, InputRole role) {
+  EntryTensor out;
+  out.name = std::move(name);
+  out.type = type;
+  out.columns = columns;
+  out.role = role;
+  return out;
+}
+
+std::vector<Kernel> sampleKernels() {
+  KernelParam in = tensor(Access::Read, ElementType::F32, columns);
+  KernelParam out = tensor(Access::Write, ElementType::F32, columns);
+  KernelParam both = tensor(Access::ReadWrite, ElementType::F32, columns);
+  KernelParam ids = tensor(Access::Read, ElementType::I32, 0);
+  KernelParam angle = tensor(Access::Read, ElementType::F32, angles);
+  KernelParam table = weightParam(vocab * columns * 4);
+  KernelParam scale = weightParam(columns * 4);
+  KernelParam result = tensor(Access::Write, ElementType::F32, vocab);
+  return {{"embed", 0, {table, ids, out}, 0, vocab * columns * 4},
+          {"scale_rows", 0, {scale, in, out}, columns, columns * 4},
+          {"add_angles", 0, {both, angle, angle}, 0, 0},
+          {"kv_store", 0, {in, kvParam(Access::Write)}, 0, 0},
+          {"kv_sum", 64, {in, kvParam(Access::Read), out}, 0, 0},
+          {"logits", 0, {table, in, result}, vocab * columns, vocab * columns * 4}};
+}
+
+Entry stepEntry(std::string name, uint32_t bound, Specialization specialization) {
+  Entry entry;
+  entry.name = std::move(name);
+  entry.function = "step";
+  entry.symbol = "T";
+  entry.bound = bound;
+  entry.specialization = specialization;
+  entry.inputs = {argument("ids", ElementType::I32, 0, InputRole::Ids),
+                  argument("cos", ElementType::F32, angles, InputRole::Cos),
+                  argument("sin", ElementType::F32, angles, InputRole::Sin),
+                  argument("batch", ElementType::I64, 0, InputRole::Batch)};
+  entry.outputs = {argument("hidden", ElementType::F32, columns, InputRole::Tensor)};
+  entry.arenaPerSymbol = 2 * rowSize;
+  entry.arenaFixed = 64;
+  uint64_t a = 64, b = 64 + rowSize * bound;
+  constexpr BindingKind weight = BindingKind::Weight, input = BindingKind::Input,
+                        transient = BindingKind::Transient, output = BindingKind::Output,
+                        kv = BindingKind::Kv;
+  int64_t page = pageSize / 4;
+  entry.commands = {
+      {0, {{weight, 0, 0}, {input, 0, 0}, {transient, 0, a}}, {}, {columns, rowFloats}, "embed"},
+      {1,
+       {{weight, 1, 0}, {transient, 0, a}, {transient, 0, b}},
+       {4, 1, 0},
+       {columns, rowFloats},
+       "mul"},
+      {2,
+       {{transient, 0, b}, {input, 1, 0}, {input, 2, 0}},
+       {},
+       {angles, rowFloats, angleFloats},
+       "add"},
+      {3, {{transient, 0, b}, {kv, 0, 1}}, {}, {rowFloats, page}, "kv_write"},
+      {4,
+       {{transient, 0, b}, {kv, 0, 1}, {output, 0, 0}},
+       {},
+       {columns, rowFloats, page},
+       "attention"}};
+  return entry;
+}
+
+Entry logitsEntry() {
+  Entry entry;
+  entry.name = entry.function = "logits";
+  entry.symbol = "R";
+  entry.bound = 16;
+  entry.inputs = {argument("hidden", ElementType::F32, columns, InputRole::Tensor)};
+  entry.outputs = {argument("logits", ElementType::F32, vocab, InputRole::Tensor)};
+  entry.commands = {
+      {5,
+       {{BindingKind::Weight, 0, 0}, {BindingKind::Input, 0, 0}, {BindingKind::Output, 0, 0}},
+       {},
+       {columns, rowFloats, vocab, rowBytes(ElementType::F32, vocab) / 4},
+       "linear"}};
+  return entry;
+}
+
+} // namespace
+
+std::string kernelObject(int variant) {
+  auto text = readTextFile(LLAMA4_TEST_KERNELS + std::to_string(variant) + ".so", 1 << 20);
+  EXPECT_TRUE(text.ok()) << text.status().message();
+  return text.ok() ? *text : std::string();
+}
+
+ArtifactParts sampleParts(int variant) {
+  ArtifactParts parts;
+  ProgramDesc &program = parts.program;
+  program.model = {"llama3", "sample", "none", vocab, columns, layers, 4096, 1, {2}, {3, 4}};
+  program.options = {"float32", ElementType::F32, stepBound, decodeBound, 4096};
+  program.generation = {true, true, 0.6f, 0.9f, 0.0f, 1.0f, 50, 100};
+  program.weights = {{"table", "float32", vocab, columns, 0, vocab * columns * 4},
+                     {"scale", "float32", 1, columns, 0, columns * 4}};
+  program.kvKinds = {{"full", layers, heads, headDim, ElementType::F32, pageSize, 0}};
+  program.ropes = {{"rope", std::vector<float>(angles, 0.5f), 1.0f}};
+  program.codeObjects = {{"cpu", "x86-64-v3", {"avx2", "fma"}, 0, 0}};
+  program.kernels = sampleKernels();
+  program.entries = {stepEntry("step", stepBound, Specialization::Any),
+                     stepEntry("step.decode", decodeBound, Specialization::Decode), logitsEntry()};
+  parts.code = {kernelObject(variant)};
+  parts.tokenizer = "tokenizer tables";
+  parts.chatTemplate = "chat template";
+  return parts;
+}
+
+float tableValue(uint32_t id, uint32_t c) { return static_cast<float>(id * 3 + c % 7) - 4.0f; }
+float scaleValue(uint32_t c) { return 0.25f * static_cast<float>(c % 5 + 1); }
+
+WeightProducer sampleWeights(size_t piece) {
+  return [piece](size_t index, WeightSink &sink) -> Status {
+    std::vector<float> values;
+    for (uint32_t r = 0; r < (index == 0 ? vocab : 1); ++r)
+      for (uint32_t c = 0; c < columns; ++c)
+        values.push_back(index == 0 ? tableValue(r, c) : scaleValue(c));
+    auto bytes = std::as_bytes(std::span(values));
+    for (; !bytes.empty(); bytes = bytes.subspan(std::min(piece, bytes.size())))
+      LLAMA4_RETURN_IF_ERROR(sink.write(bytes.first(std::min(piece, bytes.size()))));
+    return {};
+  };
+}
+
+namespace {
+/// A folder that goes when the test program ends.
+struct TestFolder {
+  std::filesystem::path path =
+      std::filesystem::path(::testing::TempDir()) / ("llama4_runtime_" + std::to_string(getpid()));
+  TestFolder() { std::filesystem::create_directories(path); }
+  ~TestFolder() {
+    std::error_code ignored;
+    std::filesystem::remove_all(path, ignored);
+  }
+};
+} // namespace
+
+std::string testPath(const std::string &name) {
+  static const TestFolder folder;
+  return folder.path / name;
+}
+
+void writeSample(const std::string &path, int variant) {
+  auto summary = writeArtifact(path, sampleParts(variant), sampleWeights());
+  ASSERT_TRUE(summary.ok()) << summary.status().message();
+}
+
+static std::string contentOf(const std::string &path) {
+  auto text = readTextFile(path, uint64_t{1} << 30);
+  EXPECT_TRUE(text.ok()) << text.status().message();
+  return text.ok() ? *text : std::string();
+}
+
+FileBytes::FileBytes(const std::string &path) : FileBytes(std::string_view(contentOf(path))) {}
+
+FileBytes::FileBytes(std::string_view bytes) : storage_(bytes.size() + 64), size_(bytes.size()) {
+  uintptr_t start = (reinterpret_cast<uintptr_t>(storage_.data()) + 63) / 64 * 64;
+  data_ = reinterpret_cast<std::byte *>(start);
+  std::memcpy(data_, bytes.data(), bytes.size());
+}
+
+} // namespace llama4::test

@@ -1,0 +1,116 @@
+//===- ThreadPoolTest.cpp - shares, regions and barriers ------------------===//
+
+#include "runtime/base/ThreadPool.h"
+
+#include <chrono>
+#include <gtest/gtest.h>
+#include <numeric>
+
+namespace llama4 {
+namespace {
+
+TEST(TileRange, CoversEachTileOnceInOrder) {
+  for (unsigned workers : {1u, 2u, 3u, 7u, 64u})
+    for (uint32_t tiles : {0u, 1u, 2u, 3u, 10u, 63u, 64u, 65u, 1000u}) {
+      uint32_t next = 0;
+      for (unsigned worker = 0; worker < workers; ++worker) {
+        TileRange range = tileRange(tiles, worker, workers);
+        ASSERT_EQ(range.begin, next);
+        ASSERT_LE(range.end - range.begin, (tiles + workers - 1) / workers);
+        ASSERT_GE(range.end - range.begin, tiles / workers);
+        next = range.end;
+      }
+      ASSERT_EQ(next, tiles);
+      if (tiles == 1)
+        ASSERT_EQ(tileRange(tiles, 0, workers).end, 1u);
+    }
+  // The product of tiles and workers does not fit 32 bits.
+  EXPECT_EQ(tileRange(1u << 30, 63, 64).end, 1u << 30);
+  EXPECT_EQ(tileRange(1u << 30, 32, 64).begin, 1u << 29);
+}
+
+class Pool : public ::testing::TestWithParam<unsigned> {
+protected:
+  std::unique_ptr<ThreadPool> pool = ThreadPool::create(GetParam()).take();
+};
+INSTANTIATE_TEST_SUITE_P(Workers, Pool, ::testing::Values(1u, 2u, 3u, 8u));
+
+TEST_P(Pool, EachWorkerOncePerRegion) {
+  std::vector<int> calls(pool->workers());
+  for (int region = 0; region < 500; ++region)
+    pool->run([&](unsigned worker) { ++calls[worker]; });
+  for (int count : calls)
+    EXPECT_EQ(count, 500);
+}
+
+// Plain variables, written by one worker and read by all after a barrier: a broken barrier shows
+// as a wrong value here and as a race under the thread sanitizer.
+TEST_P(Pool, BarrierOrdersPlainMemory) {
+  constexpr int rounds = 2000;
+  unsigned workers = pool->workers();
+  std::vector<int> values(workers), wrong(workers);
+  for (int region = 0; region < 3; ++region)
+    pool->run([&](unsigned worker) {
+      for (int round = 0; round < rounds; ++round) {
+        values[worker] = round;
+        pool->barrier();
+        for (int value : values)
+          wrong[worker] += value != round;
+        pool->barrier();
+      }
+    });
+  EXPECT_EQ(std::accumulate(wrong.begin(), wrong.end(), 0), 0);
+}
+
+// One worker comes late, so that the others go to sleep and must be woken.
+TEST_P(Pool, SleepersWakeUp) {
+  unsigned workers = pool->workers();
+  int value = 0;
+  std::vector<int> seen(workers);
+  for (int round = 1; round <= 5; ++round) {
+    std::this_thread::sleep_for(std::chrono::milliseconds(2)); // workers sleep at the gate
+    pool->run([&](unsigned worker) {
+      if (worker == workers - 1) {
+        std::this_thread::sleep_for(std::chrono::milliseconds(2));
+        value = round;
+      }
+      pool->barrier();
+      seen[worker] = value;
+    });
+    for (int one : seen)
+      ASSERT_EQ(one, round);
+  }
+}
+
+TEST(ThreadPool, StartsAndEndsWithoutWork) {
+  for (int i = 0; i < 50; ++i)
+    ASSERT_TRUE(ThreadPool::create(3, i % 2 == 0).ok());
+}
+
+TEST(ThreadPool, DefaultsAndLimits) {
+  EXPECT_EQ((*ThreadPool::create(0))->workers(), availableProcessors());
+  auto many = ThreadPool::create(1025);
+  ASSERT_FALSE(many.ok());
+  EXPECT_EQ(many.status().kind(), StatusKind::Usage);
+}
+
+// Not a limit (the machine may be busy), a number for the log.
+TEST(ThreadPool, BarrierCost) {
+  auto pool = ThreadPool::create(2).take();
+  constexpr int rounds = 20000;
+  double best = 1e9;
+  for (int repeat = 0; repeat < 5; ++repeat)
+    pool->run([&](unsigned worker) {
+      auto begin = std::chrono::steady_clock::now();
+      for (int i = 0; i < rounds; ++i)
+        pool->barrier();
+      std::chrono::duration<double, std::nano> spent = std::chrono::steady_clock::now() - begin;
+      if (worker == 0)
+        best = std::min(best, spent.count() / rounds);
+    });
+  RecordProperty("nanoseconds_per_barrier", static_cast<int>(best));
+  std::printf("two workers: %.0f ns per barrier\n", best);
+}
+
+} // namespace
+} // namespace llama4
