@@ -10,6 +10,7 @@
 #include "runtime/format/CheckField.h"
 #include "runtime/format/FileHeader.h"
 
+#include <algorithm>
 #include <cmath>
 
 namespace llama4 {
@@ -29,14 +30,17 @@ static Status checkIds(const std::string &field, const std::vector<int32_t> &ids
   return {};
 }
 
-static Status checkModel(const ModelInfo &model) {
+/// Only a program that the engine can step has to describe a model; others are run by `invoke`.
+static Status checkModel(const ModelInfo &model, bool hasStep) {
+  const uint64_t least = hasStep ? 1 : 0;
   LLAMA4_RETURN_IF_ERROR(nameIsGood("model.family", model.family));
   LLAMA4_RETURN_IF_ERROR(inRange("model.name (bytes)", model.name.size(), 0, limits::maxNameBytes));
   LLAMA4_RETURN_IF_ERROR(inRange("model.licence (bytes)", model.licence.size(), 0, 1u << 20));
-  LLAMA4_RETURN_IF_ERROR(inRange("model.vocab_size", model.vocabSize, 1, limits::maxColumns));
-  LLAMA4_RETURN_IF_ERROR(inRange("model.hidden_size", model.hiddenSize, 1, limits::maxColumns));
-  LLAMA4_RETURN_IF_ERROR(inRange("model.layers", model.layers, 1, limits::maxLayers));
-  LLAMA4_RETURN_IF_ERROR(inRange("model.max_position", model.maxPosition, 1, uint64_t{1} << 40));
+  LLAMA4_RETURN_IF_ERROR(inRange("model.vocab_size", model.vocabSize, least, limits::maxColumns));
+  LLAMA4_RETURN_IF_ERROR(inRange("model.hidden_size", model.hiddenSize, least, limits::maxColumns));
+  LLAMA4_RETURN_IF_ERROR(inRange("model.layers", model.layers, least, limits::maxLayers));
+  LLAMA4_RETURN_IF_ERROR(
+      inRange("model.max_position", model.maxPosition, least, uint64_t{1} << 40));
   if (model.bos < -1 || (model.bos >= 0 && static_cast<uint32_t>(model.bos) >= model.vocabSize))
     return badField("model.bos", std::to_string(model.bos),
                     "-1 or a token id below " + std::to_string(model.vocabSize));
@@ -233,7 +237,9 @@ static Status checkEntries(const ProgramDesc &program) {
 }
 
 Status checkProgram(const ProgramDesc &program, uint64_t codeBytes, uint64_t weightsBytes) {
-  LLAMA4_RETURN_IF_ERROR(checkModel(program.model));
+  const bool hasStep = std::ranges::any_of(
+      program.entries, [](const Entry &entry) { return entry.function == "step"; });
+  LLAMA4_RETURN_IF_ERROR(checkModel(program.model, hasStep));
   LLAMA4_RETURN_IF_ERROR(checkOptions(program.options));
   LLAMA4_RETURN_IF_ERROR(checkGeneration(program.generation));
   LLAMA4_RETURN_IF_ERROR(checkCodeObjects(program.codeObjects, codeBytes));

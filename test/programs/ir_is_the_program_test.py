@@ -77,8 +77,7 @@ class Fusions(unittest.TestCase):
         counts = {}
         for disabled in [None, *FUSIONS]:
             options = ["--disable-pass", disabled] if disabled else []
-            plan = run("llama4-compile", CHECKPOINT, "--compute", "float32", "--dump-phase", "plan",
-                       *options).stdout
+            plan = run("llama4-compile", CHECKPOINT, "--dump-phase", "plan", *options).stdout
             counts[disabled] = dispatches(plan)
             with tempfile.TemporaryDirectory() as name:
                 folder = pathlib.Path(name)

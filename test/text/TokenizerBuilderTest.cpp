@@ -249,6 +249,27 @@ TEST(TokenizerSection, DamageIsRefusedOrHarmless) {
   EXPECT_GT(refused, 10000);
 }
 
+TEST(TokenizerSection, OpeningFindsDamagedIdsAndOffsets) {
+  Small small(smallTokenizer());
+  TokenizerHeader header;
+  std::memcpy(&header, small.section.data(), sizeof(header));
+  auto refusalOf = [&](TokenTable table, size_t index, uint32_t value) {
+    std::vector<std::byte> bad = small.section;
+    uint64_t at = header.tables[static_cast<size_t>(table)].offset + index * 4;
+    std::memcpy(bad.data() + at, &value, sizeof(value));
+    auto opened = Tokenizer::fromSection(bad);
+    return opened.ok() ? std::string("accepted") : opened.status().message();
+  };
+  auto expect = [&](const std::string &message, std::string_view part) {
+    EXPECT_NE(message.find(part), std::string::npos) << message;
+  };
+  expect(refusalOf(TokenTable::Offsets, 3, 0xffffff), "offsets are out of order");
+  expect(refusalOf(TokenTable::Offsets, 12, 0xffffff), "offsets are out of order");
+  expect(refusalOf(TokenTable::PrefixIds, 0, 12), "'prefix ids' holds token id 12");
+  expect(refusalOf(TokenTable::ByteIds, 'a', 12), "'byte ids' holds token id 12");
+  expect(refusalOf(TokenTable::Added, 0, 9), "added tokens are not in order");
+}
+
 TEST(TokenizerSection, VerifyFindsDamagedTables) {
   Small small(smallTokenizer());
   TokenizerHeader header;
