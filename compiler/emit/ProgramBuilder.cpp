@@ -33,7 +33,7 @@ std::vector<int32_t> getIds(DictionaryAttr dict, StringRef name) {
 std::string joinStrings(ArrayAttr strings) {
   std::string text;
   for (auto string : strings.getAsRange<StringAttr>())
-    text += (text.empty() ? "" : " ") + string.getValue().str();
+    text += (text.empty() ? "" : ", ") + string.getValue().str();
   return text;
 }
 

@@ -47,3 +47,14 @@ func.func @state(%k: tensor<?x32xf32>, %kv: !lm.kv_layer<kind = 0, heads = 2, di
   lm.kv_write %k, %k into %kv, %b : tensor<?x32xf32>, !lm.kv_layer<kind = 0, heads = 2, dim = 16, f32>
   return
 }
+
+// ===== What a dispatch will be called: the op before the module =====
+// RUN: llama4-opt %s --lm-form-rows --mlir-print-debuginfo | FileCheck %s --check-prefix=LOC
+// LOC-DAG: loc("silu model.layers.0.mlp"
+// LOC-DAG: loc("linear model.layers.0.mlp.gate"
+// LOC-DAG: loc("linear model.layers.0.mlp.up"
+func.func @sources(%x: tensor<?x64xf32>, %w: tensor<64x64xf32>) -> tensor<?x64xf32> {
+  %0, %1 = lm.linear %x, %w, %w : tensor<?x64xf32>, tensor<64x64xf32>, tensor<64x64xf32> -> tensor<?x64xf32>, tensor<?x64xf32> loc(fused["model.layers.0.mlp.gate"("m.cpp":1:1), "model.layers.0.mlp.up"("m.cpp":2:1)])
+  %2 = lm.silu %0 : tensor<?x64xf32> loc("model.layers.0.mlp"("m.cpp":3:1))
+  return %2 : tensor<?x64xf32>
+}

@@ -1,5 +1,7 @@
 """Programs that belong to no model compile, run, and agree with the interpreter."""
 
+import concurrent.futures
+import os
 import pathlib
 import tempfile
 import unittest
@@ -41,15 +43,18 @@ class RandomPrograms(unittest.TestCase):
                     self.assertLess(error, TOLERANCE[compute],
                                     f"seed {seed}, {compute}, {level}, {key}\n{program.text}")
 
-    def test_float32(self):
-        for seed in range(SEEDS):
+    def check_all(self, compute):
+        with concurrent.futures.ThreadPoolExecutor(os.cpu_count()) as pool:
+            done = [pool.submit(self.check, seed, compute) for seed in range(SEEDS)]
+        for seed, result in enumerate(done):
             with self.subTest(seed=seed):
-                self.check(seed, "float32")
+                result.result()
+
+    def test_float32(self):
+        self.check_all("float32")
 
     def test_fast(self):
-        for seed in range(SEEDS):
-            with self.subTest(seed=seed):
-                self.check(seed, "bfloat16")
+        self.check_all("bfloat16")
 
 
 if __name__ == "__main__":

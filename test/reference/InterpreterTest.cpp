@@ -38,7 +38,6 @@ protected:
   mlir::OwningOpRef<mlir::ModuleOp> module;
   FixedParams params;
   std::unique_ptr<Interpreter> interpreter;
-  std::string trace;
 
   void parse(const std::string &text) {
     context.loadDialect<lm::LmDialect, target::TargetDialect, mlir::func::FuncDialect,
