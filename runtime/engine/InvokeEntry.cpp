@@ -30,6 +30,11 @@ public:
 
 private:
   Status findSymbol();
+  bool isHidden(const EntryTensor &input) const {
+    return entry_.function == "logits" && input.name == "hidden";
+  }
+  uint64_t mostRows(const EntryTensor &input) const;
+  Status checkRows();
   Status addInput(const EntryTensor &input);
   Status fillInput(const EntryTensor &input, const SafetensorsTensor &tensor, std::byte *data);
   Status makeBatch();
@@ -71,7 +76,7 @@ Status Invocation::findSymbol() {
   for (const EntryTensor &input : entry_.inputs) {
     const SafetensorsTensor *tensor = file_.find(input.name);
     if (!tensor || input.role == InputRole::Batch || input.rowsPerSymbol == 0 ||
-        tensor->shape.empty())
+        tensor->shape.empty() || isHidden(input))
       continue;
     const auto rows = static_cast<uint64_t>(tensor->shape[0]);
     const uint64_t symbol =
@@ -128,16 +133,38 @@ Status Invocation::makeRope(const EntryTensor &input, std::byte *data) {
   return {};
 }
 
+/// Rows that an input may have: those of a step where it is the step's result.
+uint64_t Invocation::mostRows(const EntryTensor &input) const {
+  uint64_t rows = input.rows(symbol_);
+  return isHidden(input) ? std::max<uint64_t>(rows, program_->desc().options.maxStepTokens) : rows;
+}
+
+/// The rows that a logits entry is asked for are among those it is given.
+Status Invocation::checkRows() {
+  const SafetensorsTensor *hidden = file_.find("hidden");
+  for (size_t i = 0; i < entry_.inputs.size(); ++i) {
+    if (entry_.function != "logits" || entry_.inputs[i].name != "rows" || !hidden)
+      continue;
+    std::span<const int32_t> rows(static_cast<const int32_t *>(inputs_[i]), symbol_);
+    for (int32_t row : rows)
+      if (row < 0 || row >= hidden->shape[0])
+        return wrong(entry_.inputs[i], "row " + std::to_string(row),
+                     "0 to " + std::to_string(hidden->shape[0] - 1));
+  }
+  return {};
+}
+
 Status Invocation::fillInput(const EntryTensor &input, const SafetensorsTensor &tensor,
                              std::byte *data) {
-  const uint64_t rows = input.rows(symbol_);
+  const uint64_t rows = mostRows(input);
   const size_t rank = input.columns == 0 ? 1 : 2;
-  const bool fewer = input.rowsPerSymbol == 0; // rows of another entry's length: a prefix will do
+  // Rows of another entry's length: fewer will do.
+  const bool fewer = input.rowsPerSymbol == 0 || isHidden(input);
   if (tensor.shape.size() != rank || static_cast<uint64_t>(tensor.shape[0]) > rows ||
       (!fewer && static_cast<uint64_t>(tensor.shape[0]) != rows) ||
       (rank == 2 && tensor.shape[1] != input.columns))
     return wrong(input, "another shape",
-                 "[" + std::to_string(rows) +
+                 "[" + std::string(fewer ? "at most " : "") + std::to_string(rows) +
                      (rank == 2 ? ", " + std::to_string(input.columns) : "") + "]");
   const auto given = static_cast<uint64_t>(tensor.shape[0]);
   const uint64_t columns = rank == 2 ? input.columns : 1;
@@ -228,6 +255,7 @@ Result<OwnedTensors> Invocation::run(uint32_t index) {
   LLAMA4_RETURN_IF_ERROR(makeBatch());
   for (const EntryTensor &input : entry_.inputs)
     LLAMA4_RETURN_IF_ERROR(addInput(input));
+  LLAMA4_RETURN_IF_ERROR(checkRows());
   for (const EntryTensor &output : entry_.outputs) {
     LLAMA4_ASSIGN_OR_RETURN(std::byte * data, allocate(output.bytes(symbol_)));
     outputs_.push_back(data);

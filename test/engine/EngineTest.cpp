@@ -127,11 +127,12 @@ TEST_P(EngineTest, LogitsOfAnyRowsInSlices) {
   // More rows than one run of the entry takes, in no order, some twice.
   std::vector<uint32_t> rows = {29, 0, 7, 7, 13, 28, 1, 2, 3};
   size_t seen = 0;
-  Status status = engine_->logits(rows, [&](size_t i, std::span<const float> logits) {
+  auto compare = [&](size_t i, std::span<const float> logits) {
     EXPECT_EQ(i, seen++);
     std::vector<float> expected = tinyLogits(reference[rows[i]]);
     EXPECT_TRUE(std::equal(logits.begin(), logits.end(), expected.begin(), expected.end()));
-  });
+  };
+  Status status = engine_->logits(rows, compare);
   EXPECT_TRUE(status.ok()) << status.message();
   EXPECT_EQ(seen, rows.size());
   uint32_t outside = 30;

@@ -30,7 +30,8 @@ protected:
                               const std::vector<T> &values) {
     OwnedTensors::Tensor result = {name, dtype, std::move(shape),
                                    std::vector<std::byte>(values.size() * sizeof(T))};
-    std::memcpy(result.bytes.data(), values.data(), result.bytes.size());
+    if (!values.empty())
+      std::memcpy(result.bytes.data(), values.data(), result.bytes.size());
     return result;
   }
   OwnedTensors::Tensor longs(const char *name, const std::vector<int32_t> &values) {
@@ -133,6 +134,10 @@ TEST_F(InvokeTest, WrongInputsOfAnEntryAreNamed) {
         StatusKind::InvalidInput, "hidden");
   fails("logits", file(tensor("hidden", DType::I32, {64, 8}, zeros), rows),
         StatusKind::InvalidInput, "hidden");
+  fails("logits",
+        file(tensor("hidden", DType::F32, {9, 8}, std::vector<float>(9 * 8)),
+             tensor("rows", DType::I32, {2}, std::vector<int32_t>{8, 9})),
+        StatusKind::InvalidInput, "row 9");
   fails("step", file(longs("ids", tinyText(41, 1))), StatusKind::InvalidInput, "1 to 40");
 }
 

@@ -1,10 +1,9 @@
 //===- GenerateCommand.cpp - llama4-run generate --------------------------===//
 
 #include "runtime/base/File.h"
-#include "runtime/engine/Generator.h"
 #include "runtime/format/Quoted.h"
-#include "runtime/text/IncrementalDecoder.h"
 #include "tools/llama4-run/Common.h"
+#include "tools/llama4-run/GenerateOutput.h"
 #include "tools/llama4-run/Prompt.h"
 
 #include <algorithm>
@@ -22,7 +21,7 @@ struct GenerateOptions {
   uint64_t maxNewTokens = 0;
   double temperature = 0;
   bool ignoreEos = false, raw = false, addBos = false;
-  bool ids = false, json = false, timings = false;
+  OutputOptions output;
 };
 
 Result<std::vector<int32_t>> promptIds(const GenerateOptions &options, const Program &program,
@@ -58,85 +57,6 @@ std::vector<int32_t> allStopIds(const Program &program,
       ids.push_back(id);
   return ids;
 }
-
-void printTimings(const GenerationTimings &timings, double load, double firstToken) {
-  note(format("load %.3f s, prompt %llu tokens in %.3f s (%.1f tokens/s), first token after %.3f s",
-              load, static_cast<unsigned long long>(timings.promptTokens), timings.prompt,
-              static_cast<double>(timings.promptTokens) / std::max(timings.prompt, 1e-9),
-              firstToken));
-  if (timings.decodedTokens == 0)
-    return;
-  std::vector<double> steps = timings.steps;
-  std::sort(steps.begin(), steps.end());
-  note(format("decode %llu tokens in %.3f s (%.1f tokens/s), a token %.2f ms median, %.2f ms at "
-              "most",
-              static_cast<unsigned long long>(timings.decodedTokens), timings.decode,
-              static_cast<double>(timings.decodedTokens) / std::max(timings.decode, 1e-9),
-              steps[steps.size() / 2] * 1e3, steps.back() * 1e3));
-}
-
-nlohmann::ordered_json timingsJson(const GenerationTimings &timings, double load,
-                                   double firstToken) {
-  return {{"load_seconds", load},
-          {"first_token_seconds", firstToken},
-          {"prompt_seconds", timings.prompt},
-          {"decode_seconds", timings.decode},
-          {"decoded_tokens", timings.decodedTokens},
-          {"step_seconds", timings.steps}};
-}
-
-/// What a run of the command holds.
-struct Generated {
-  std::vector<int32_t> prompt;
-  Generation generation;
-  GenerationTimings timings;
-  double load = 0, firstToken = 0;
-};
-
-/// The parts of the answer as they come, then what --ids or --json ask for.
-class Printer {
-public:
-  Printer(const GenerateOptions &options, const std::optional<text::Tokenizer> &tokenizer)
-      : options_(options) {
-    if (tokenizer)
-      decoder_.emplace(*tokenizer);
-  }
-  void add(int32_t token) {
-    if (decoder_)
-      addText(decoder_->add(token));
-  }
-  void finish(const Generated &generated) {
-    if (decoder_)
-      addText(decoder_->finish());
-    if (options_.ids)
-      std::fputs(printIds(generated.generation.tokens).c_str(), stdout);
-    else if (options_.json)
-      std::puts(dumpJson(json(generated)).c_str());
-    else
-      std::putchar('\n');
-  }
-
-private:
-  void addText(const std::string &text) {
-    text_ += text;
-    if (options_.ids || options_.json)
-      return;
-    std::fwrite(text.data(), 1, text.size(), stdout);
-    std::fflush(stdout);
-  }
-  nlohmann::ordered_json json(const Generated &generated) const {
-    return {
-        {"text", text_},
-        {"ids", generated.generation.tokens},
-        {"finish_reason", generated.generation.reason == FinishReason::Stop ? "stop" : "length"},
-        {"prompt_ids", generated.prompt},
-        {"timings", timingsJson(generated.timings, generated.load, generated.firstToken)}};
-  }
-
-  const GenerateOptions &options_;
-  std::optional<text::IncrementalDecoder> decoder_;
-  std::string text_;
-};
 
 Status checkOptions(const GenerateOptions &options) {
   if (options.temperature != 0)
@@ -177,7 +97,7 @@ Status run(const GenerateOptions &options) {
                           Engine::create(session.program, *session.device, limits));
   result.load = secondsSinceStart();
 
-  Printer printer(options, tokenizer);
+  GenerationPrinter printer(options.output, tokenizer ? &*tokenizer : nullptr);
   GenerationRequest request = {result.prompt, newTokens};
   GenerationOptions generation = {allStopIds(*session.program, tokenizer), options.ignoreEos,
                                   options.model.prefillChunk};
@@ -190,8 +110,6 @@ Status run(const GenerateOptions &options) {
                           generate(*engine, {&request, 1}, generation, onToken, &result.timings));
   result.generation = std::move(generations[0]);
   printer.finish(result);
-  if (options.timings)
-    printTimings(result.timings, result.load, result.firstToken);
   return {};
 }
 
@@ -221,10 +139,10 @@ void addGenerate(CLI::App &app, Action &action) {
       ->group("Generation");
   command->add_flag("--ignore-eos", options->ignoreEos, "stop tokens don't stop")
       ->group("Generation");
-  command->add_flag("--ids", options->ids, "print the generated ids and nothing else")
+  command->add_flag("--ids", options->output.ids, "print the generated ids and nothing else")
       ->group("Output");
-  command->add_flag("--json", options->json, "print one JSON object")->group("Output");
-  command->add_flag("--timings", options->timings, "times on stderr")->group("Output");
+  command->add_flag("--json", options->output.json, "print one JSON object")->group("Output");
+  command->add_flag("--timings", options->output.timings, "times on stderr")->group("Output");
   command->callback([options, prompt, &action] {
     options->hasPrompt = prompt->count() > 0;
     action = [options] { return run(*options); };
