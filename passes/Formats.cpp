@@ -69,7 +69,7 @@ uint32_t llama4::getRowColumns(RankedTensorType type) {
 
 std::optional<uint64_t> llama4::getRowBytes(RankedTensorType type) {
   std::optional<ElementType> element = getElementType(type.getElementType());
-  if (!element || type.getRank() > 2 || !type.isDynamicDim(0))
+  if (!element || type.getRank() > 2 || type.getEncoding())
     return std::nullopt;
   return rowBytes(*element, getRowColumns(type));
 }

@@ -28,11 +28,11 @@ const microkernels::LinearCore *findLinearCore(mlir::Type activation, mlir::Type
 /// The element type of rows with such elements; nothing for a type that no row can hold.
 std::optional<ElementType> getElementType(mlir::Type element);
 
-/// Columns of a tensor over the symbol as runtime/format/Rows.h counts them: 0 for a vector.
+/// Columns of a tensor of rows as runtime/format/Rows.h counts them: 0 for a vector.
 uint32_t getRowColumns(mlir::RankedTensorType type);
 
-/// Bytes from one row of a tensor over the symbol to the next (runtime/format/Rows.h); nothing when
-/// the tensor has no such rows.
+/// Bytes from one row of a tensor to the next (runtime/format/Rows.h); nothing for a tensor that is
+/// no plain rows, such as a weight with a layout.
 std::optional<uint64_t> getRowBytes(mlir::RankedTensorType type);
 
 } // namespace llama4

@@ -157,6 +157,13 @@ LogicalResult ProgramBuilder::addWeight(lm::ParamOp param) {
   return success();
 }
 
+/// As many rows as the symbol says, or a fixed number of them.
+template <typename T> void setRows(RankedTensorType tensor, T &out) {
+  bool fixed = !tensor.isDynamicDim(0);
+  out.rowsPerSymbol = fixed ? 0 : 1;
+  out.rowsFixed = fixed ? static_cast<uint32_t>(tensor.getDimSize(0)) : 0;
+}
+
 LogicalResult ProgramBuilder::addParam(cmd::KernelOp kernel, Type type, Access access,
                                        Kernel &out) {
   KernelParam param;
@@ -191,6 +198,7 @@ LogicalResult ProgramBuilder::addParam(cmd::KernelOp kernel, Type type, Access a
   param.type = *element;
   param.columns = getRowColumns(tensor);
   param.rowBytes = *bytes;
+  setRows(tensor, param);
   out.params.push_back(param);
   return success();
 }
@@ -282,6 +290,7 @@ LogicalResult ProgramBuilder::addInput(cmd::EntryOp entry, unsigned index, Entry
     return entry.emitOpError("input ") << index << " is " << tensor << ", expected rows";
   input.type = *element;
   input.columns = getRowColumns(tensor);
+  setRows(tensor, input);
   out.inputs.push_back(std::move(input));
   return success();
 }

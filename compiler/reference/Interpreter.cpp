@@ -49,8 +49,10 @@ static std::string shapeText(ArrayRef<int64_t> shape) {
 static Status checkInput(const std::string &name, RankedTensorType type, const HostTensor &input) {
   bool fits = type.getRank() == static_cast<int64_t>(input.shape.size()) &&
               elementOf(type.getElementType()) == input.element;
+  // A fixed number of rows is a bound: the result of another entry may have fewer.
   for (int64_t i = 0; fits && i < type.getRank(); ++i)
-    fits = type.isDynamicDim(i) || type.getDimSize(i) == input.shape[i];
+    fits = type.isDynamicDim(i) || type.getDimSize(i) == input.shape[i] ||
+           (i == 0 && type.getRank() == 2 && input.shape[i] < type.getDimSize(i));
   if (fits)
     return {};
   return Status::invalidInput("input " + quoteName(name) + ": found " +
@@ -149,23 +151,10 @@ static void append(HostTensor &to, const HostTensor &part) {
   to.shape[0] += part.rows();
 }
 
-Result<HostTensor> runTokens(Interpreter &interpreter, const std::vector<int32_t> &ids,
-                             const Batch &batch) {
-  LLAMA4_ASSIGN_OR_RETURN(const int64_t maxTokens, boundOf(interpreter.module(), "step"));
-  LLAMA4_ASSIGN_OR_RETURN(const int64_t maxRows, boundOf(interpreter.module(), "logits"));
-  const auto tokens = static_cast<int64_t>(ids.size());
-  HostTensor hidden, logits;
-  for (int64_t first = 0; first < tokens; first += maxTokens) {
-    const int64_t last = std::min(tokens, first + maxTokens);
-    Batch part;
-    part.positions.assign(batch.positions.begin() + first, batch.positions.begin() + last);
-    part.sequences.assign(batch.sequences.begin() + first, batch.sequences.begin() + last);
-    NamedTensors inputs;
-    inputs["ids"] = HostTensor::indices({ids.begin() + first, ids.begin() + last});
-    LLAMA4_ASSIGN_OR_RETURN(std::vector<HostTensor> results,
-                            interpreter.runEntry("step", inputs, part));
-    append(hidden, results.at(0));
-  }
+/// Appends the logits of all rows of one step.
+static Status appendLogits(Interpreter &interpreter, HostTensor hidden, int64_t maxRows,
+                           HostTensor &logits) {
+  const int64_t tokens = hidden.rows();
   NamedTensors inputs;
   inputs["hidden"] = std::move(hidden);
   for (int64_t first = 0; first < tokens; first += maxRows) {
@@ -176,6 +165,26 @@ Result<HostTensor> runTokens(Interpreter &interpreter, const std::vector<int32_t
     LLAMA4_ASSIGN_OR_RETURN(std::vector<HostTensor> results,
                             interpreter.runEntry("logits", inputs));
     append(logits, results.at(0));
+  }
+  return {};
+}
+
+Result<HostTensor> runTokens(Interpreter &interpreter, const std::vector<int32_t> &ids,
+                             const Batch &batch) {
+  LLAMA4_ASSIGN_OR_RETURN(const int64_t maxTokens, boundOf(interpreter.module(), "step"));
+  LLAMA4_ASSIGN_OR_RETURN(const int64_t maxRows, boundOf(interpreter.module(), "logits"));
+  const auto tokens = static_cast<int64_t>(ids.size());
+  HostTensor logits;
+  for (int64_t first = 0; first < tokens; first += maxTokens) {
+    const int64_t last = std::min(tokens, first + maxTokens);
+    Batch part;
+    part.positions.assign(batch.positions.begin() + first, batch.positions.begin() + last);
+    part.sequences.assign(batch.sequences.begin() + first, batch.sequences.begin() + last);
+    NamedTensors inputs;
+    inputs["ids"] = HostTensor::indices({ids.begin() + first, ids.begin() + last});
+    LLAMA4_ASSIGN_OR_RETURN(std::vector<HostTensor> hidden,
+                            interpreter.runEntry("step", inputs, part));
+    LLAMA4_RETURN_IF_ERROR(appendLogits(interpreter, std::move(hidden.at(0)), maxRows, logits));
   }
   return logits;
 }

@@ -230,12 +230,17 @@ def Lm_QuantizeRowsOp : Lm_RowWorkOp<"quantize_rows", [Pure]> {
   let hasVerifier = 1;
 }
 
-def Lm_GatherOp : Lm_RowWorkOp<"gather", [Pure, AllTypesMatch<["source", "result"]>]> {
-  let summary = "the named rows of a tensor of another entry's length";
-  let description = "source f32[?, H], rows i32[R] -> f32[R, H]; rows are inside the source.";
+def Lm_GatherOp : Lm_RowWorkOp<"gather", [Pure]> {
+  let summary = "the named rows of a tensor";
+  let description = [{
+    source f32[M, H], rows i32[R] -> f32[R, H]; the caller sees to it that rows are inside the
+    source. M is a fixed number where the source is the result of another entry: its bound.
+  }];
   let arguments = (ins RankedTensorOf<[F32]>:$source, RankedTensorOf<[I32]>:$rows);
   let results = (outs RankedTensorOf<[F32]>:$result);
-  let assemblyFormat = "$source `,` $rows attr-dict `:` type($source) `,` type($rows)";
+  let assemblyFormat = [{
+    $source `,` $rows attr-dict `:` type($source) `,` type($rows) `->` type($result)
+  }];
   let hasVerifier = 1;
   let builders = [OpBuilder<(ins "::mlir::Value":$source, "::mlir::Value":$rows)>];
 }

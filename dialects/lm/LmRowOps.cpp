@@ -177,13 +177,18 @@ void QuantizeRowsOp::buildRowBody(OpBuilder &b, SmallVectorImpl<Value> &yields) 
 }
 
 void GatherOp::build(OpBuilder &builder, OperationState &state, Value source, Value rows) {
-  build(builder, state, source.getType(), source, rows);
+  auto type = cast<RankedTensorType>(source.getType());
+  build(builder, state,
+        RankedTensorType::get({ShapedType::kDynamic, getColumns(type)}, type.getElementType()),
+        source, rows);
 }
 LogicalResult GatherOp::verify() {
-  if (cast<RankedTensorType>(getRows().getType()).getRank() != 1 ||
-      getSource().getType() != getResult().getType())
-    return emitOpError("expected rows of rank 1 and a result of the source's type");
-  return verifyRows(*this, getSource());
+  auto source = getSource().getType(), result = getResult().getType();
+  if (getRows().getType().getRank() != 1 || source.getRank() != 2 || source.isDynamicDim(1) ||
+      result.getShape() != ArrayRef({ShapedType::kDynamic, source.getDimSize(1)}))
+    return emitOpError("found ") << source << ", " << getRows().getType() << " -> " << result
+                                 << ", expected tensor<MxNxf32>, tensor<?xi32> -> tensor<?xNxf32>";
+  return success();
 }
 int64_t GatherOp::getRowWidth() { return columnsOf(getSource()); }
 void GatherOp::buildRowBody(OpBuilder &b, SmallVectorImpl<Value> &yields) {

@@ -193,9 +193,11 @@ Result<TensorType> unary(Operand input) {
 }
 
 Result<TensorType> gather(Operand source, Operand rows) {
-  LLAMA4_RETURN_IF_ERROR(checkRows(source));
+  if (source.type.element != Element::F32 || source.type.dims.size() != 2 ||
+      source.type.dims[1] == kSymbol)
+    return broken(found(source) + ", expected f32[M, N]");
   LLAMA4_RETURN_IF_ERROR(checkIndices(rows));
-  return source.type;
+  return TensorType{Element::F32, {kSymbol, source.type.dims[1]}};
 }
 
 Result<TensorType> quantizeRows(Operand input, Element to) {

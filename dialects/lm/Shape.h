@@ -99,7 +99,7 @@ Result<TensorType> attention(Operand query, const KvType &kv);
 Result<TensorType> elementwise(Operand lhs, Operand rhs);
 /// input f32[T, N] -> the same type (silu).
 Result<TensorType> unary(Operand input);
-/// source f32[?, N], rows i32[R] -> f32[R, N].
+/// source f32[M, N] (M fixed, or the symbol), rows i32[R] -> f32[R, N].
 Result<TensorType> gather(Operand source, Operand rows);
 /// input f32[T, K] -> [T, K] of bf16 or q8_32.
 Result<TensorType> quantizeRows(Operand input, Element to);

@@ -47,7 +47,8 @@ static void declareStep(const Decoder &decoder, const ModelConfig &config,
 static void declareLogits(const Decoder &decoder, const graph::Linear &head,
                           const ModelConfig &config, const ModelOptions &options) {
   Entry &entry = decoder.graph().addEntry("logits", "R", options.maxBatchSize);
-  Tensor hidden = entry.input("hidden", {Element::F32, {kSymbol, config.hiddenSize}}, "hidden");
+  Tensor hidden =
+      entry.input("hidden", {Element::F32, {options.maxStepTokens, config.hiddenSize}}, "hidden");
   Tensor rows = entry.input("rows", {Element::I32, {kSymbol}}, "rows");
   entry.output(head(decoder.norm()(gather(hidden, rows))));
 }

@@ -10,13 +10,14 @@ using namespace llama4::cmd;
 
 /// Bytes of a transient at the entry's bound, a multiple of the arena's alignment.
 static FailureOr<uint64_t> sizeAtBound(AllocOp alloc, int64_t bound) {
-  std::optional<uint64_t> row = getRowBytes(alloc.getType().getTensor());
+  RankedTensorType type = alloc.getType().getTensor();
+  std::optional<uint64_t> row = type.isDynamicDim(0) ? getRowBytes(type) : std::nullopt;
   std::optional<uint64_t> bytes = row ? checkedMul(*row, bound) : std::nullopt;
   if (bytes)
     bytes = checkedAlign(*bytes, arenaAlignment);
   if (!bytes || *bytes > (uint64_t{1} << 46))
     return alloc.emitOpError("holds ")
-           << alloc.getType().getTensor() << ", expected rows over the symbol of a sensible size";
+           << type << ", expected rows over the symbol of a sensible size";
   return *bytes;
 }
 

@@ -243,8 +243,8 @@ static LogicalResult checkElement(lm::ElementOp op, int64_t columns) {
   auto type = cast<RankedTensorType>(op.getSource().getType());
   if (type.getRank() == 1 && type.isDynamicDim(0))
     return op.emitOpError("reads ") << type << ", expected rows or a row vector";
-  if (type.getRank() == 2 && (!type.isDynamicDim(0) || !getRowBytes(type)))
-    return op.emitOpError("reads ") << type << ", expected plain rows tensor<?xN>";
+  if (type.getRank() == 2 && !getRowBytes(type))
+    return op.emitOpError("reads ") << type << ", expected plain rows";
   if (!op.getColumn() && type.getShape().back() < columns)
     return op.emitOpError("reads column ")
            << columns - 1 << " of " << type << ", which has fewer columns";

@@ -12,19 +12,19 @@ class AttentionTest : public LevelTest {};
 /// One result without epilogue, or one in f32 and one quantized.
 const char *const kPlain = R"(
 cmd.kernel @plain_$D_$T grid affine_map<(T) -> ((T ceildiv $TOKENS) * 2)> {
-^bb0(%q: tensor<?x$Nxf32>, %kv: !lm.kv_layer<kind = 0, heads = 2, dim = $D, $T>, %b: !lm.batch):
+^bb0(%q: tensor<?x$Nxf32>, %kv: !lm.kv_layer<kind = 2, heads = 2, dim = $D, $T>, %b: !lm.batch):
   %0 = lm.attention %q, %kv, %b mask causal scale 0.125 core <"l4_attention_$CORE", tokens = $TOKENS>
-      : tensor<?x$Nxf32>, !lm.kv_layer<kind = 0, heads = 2, dim = $D, $T> -> tensor<?x$Nxf32>
+      : tensor<?x$Nxf32>, !lm.kv_layer<kind = 2, heads = 2, dim = $D, $T> -> tensor<?x$Nxf32>
   cmd.yield %0 : tensor<?x$Nxf32>
 }
 )";
 const char *const kQuantized = R"(
 cmd.kernel @fused_$D_$T grid affine_map<(T) -> ((T ceildiv $TOKENS) * 2)> {
-^bb0(%q: tensor<?x$Nxf32>, %kv: !lm.kv_layer<kind = 0, heads = 2, dim = $D, $T>, %b: !lm.batch,
+^bb0(%q: tensor<?x$Nxf32>, %kv: !lm.kv_layer<kind = 2, heads = 2, dim = $D, $T>, %b: !lm.batch,
      %w: tensor<$Nxf32>):
   %0, %1 = lm.attention %q, %kv, %b mask causal scale 0.125
       core <"l4_attention_$CORE", tokens = $TOKENS>
-      : tensor<?x$Nxf32>, !lm.kv_layer<kind = 0, heads = 2, dim = $D, $T>
+      : tensor<?x$Nxf32>, !lm.kv_layer<kind = 2, heads = 2, dim = $D, $T>
       -> (tensor<?x$Nxf32>, tensor<?x$Nx!lm.block<q8_32>>) epilogue {
   ^bb0(%a: f32):
     %e = lm.element %w : tensor<$Nxf32>
@@ -43,7 +43,7 @@ struct Pool {
   Pool(ElementType type, int64_t dim, const Step &step, std::mt19937 &random)
       : type(type), heads(2), dim(dim), padded((dim + 15) / 16 * 16),
         pageBytes(kvPageBytes(type, 2, static_cast<uint32_t>(dim))),
-        memory(pageBytes * step.numPages()) {
+        memory(pageBytes * step.numPages(2)) {
     std::normal_distribution<float> normal;
     const int64_t bytes = elementBytes(type);
     for (size_t i = 0; i < memory.bytes() / bytes; ++i) {
@@ -74,7 +74,7 @@ std::vector<double> attend(const Step &step, const Pool &pool, const Tensor &q, 
   std::vector<double> scores(keys), out(dim);
   double largest = -INFINITY, sum = 0;
   for (int64_t j = 0; j < keys; ++j) {
-    const int64_t page = step.page(step.sequence[t], j);
+    const int64_t page = step.page(2, step.sequence[t], j);
     for (int64_t d = 0; d < dim; ++d)
       scores[j] += 0.125 * q.at(t, head * dim + d) * pool.key(page, j % 16, kvHead, d);
     largest = std::max(largest, scores[j]);
@@ -83,7 +83,7 @@ std::vector<double> attend(const Step &step, const Pool &pool, const Tensor &q, 
     sum += score = std::exp(score - largest);
   for (int64_t j = 0; j < keys; ++j)
     for (int64_t d = 0; d < dim; ++d)
-      out[d] += scores[j] / sum * pool.value(step.page(step.sequence[t], j), j % 16, kvHead, d);
+      out[d] += scores[j] / sum * pool.value(step.page(2, step.sequence[t], j), j % 16, kvHead, d);
   return out;
 }
 

@@ -171,9 +171,6 @@ Step::Step(const std::vector<int64_t> &past, const std::vector<int32_t> &counts)
     length.push_back(past[s] + counts[s]);
     stride = std::max(stride, length.back() / L4_PAGE_TOKENS + 1);
   }
-  const int64_t total = stride * static_cast<int64_t>(counts.size());
-  for (int64_t i = 0; i < total; ++i)
-    pages.push_back(static_cast<int32_t>(total - 1 - i));
   step.symbol = static_cast<uint32_t>(position.size());
   step.sequences = static_cast<uint32_t>(counts.size());
   step.position = position.data();
@@ -181,13 +178,16 @@ Step::Step(const std::vector<int64_t> &past, const std::vector<int32_t> &counts)
   step.start = start.data();
   step.length = length.data();
   for (int kind = 0; kind < L4_MAX_KV_KINDS; ++kind) {
-    step.page_table[kind] = pages.data();
-    step.page_stride[kind] = static_cast<uint32_t>(stride);
+    const int64_t row = stride + kind, total = row * static_cast<int64_t>(counts.size());
+    for (int64_t i = 0; i < total; ++i)
+      pages[kind].push_back(static_cast<int32_t>((2 * total - 1 - i - kind) % total));
+    step.page_table[kind] = pages[kind].data();
+    step.page_stride[kind] = static_cast<uint32_t>(row);
   }
 }
 
-int64_t Step::page(int64_t sequence, int64_t position) const {
-  return pages[sequence * step.page_stride[0] + position / L4_PAGE_TOKENS];
+int64_t Step::page(int kind, int64_t sequence, int64_t position) const {
+  return pages[kind][sequence * step.page_stride[kind] + position / L4_PAGE_TOKENS];
 }
 
 //===----------------------------------------------------------------------===//

@@ -80,15 +80,16 @@ float fromBf16(uint16_t bits);
 /// A step buffer over vectors that live here.
 struct Step {
   std::vector<int64_t> position, length;
-  std::vector<int32_t> sequence, start, pages;
+  std::vector<int32_t> sequence, start, pages[L4_MAX_KV_KINDS];
   l4_step step = {};
-  /// Sequences with `lengths[i]` tokens in the cache before the step and `counts[i]` in it; pages
-  /// are handed out in a scattered order.
+  /// Sequences with `past[i]` tokens in the cache before the step and `counts[i]` in it. Every kind
+  /// has page tables of its own, handed out in a scattered order and with rows of its own length.
   Step(const std::vector<int64_t> &past, const std::vector<int32_t> &counts);
   /// `tokens` tokens of one new sequence.
   explicit Step(int32_t tokens) : Step({0}, {tokens}) {}
-  int64_t numPages() const { return static_cast<int64_t>(pages.size()); }
-  int64_t page(int64_t sequence, int64_t position) const;
+  int64_t numPages(int kind) const { return static_cast<int64_t>(pages[kind].size()); }
+  /// The page of kind `kind` that holds `position` of `sequence`.
+  int64_t page(int kind, int64_t sequence, int64_t position) const;
 };
 
 /// The kernels of one module for one level, loaded.

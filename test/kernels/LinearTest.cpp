@@ -146,6 +146,12 @@ cmd.kernel @gate grid affine_map<(T) -> ((T ceildiv 8) * 3)> {
       ASSERT_EQ(got.scaledSums, want.scaledSums);
       ASSERT_EQ(got.sums, want.sums);
     }
+    // The last row alone gives the same bits.
+    Tensor row(ElementType::F32, 1, k), alone(ElementType::F32, 1, n);
+    std::memcpy(row.data(), input.tensor.row<char>(tokens - 1), row.bytes());
+    kernels.run("gate", Step(1),
+                {row, gate.packed, up.packed, alone, Tensor(ElementType::Q8_32, 1, n)});
+    EXPECT_EQ(std::memcmp(alone.data(), out.row<char>(tokens - 1), n * 4), 0) << tokens;
   }
 }
 
@@ -274,7 +280,7 @@ TEST_P(LinearTest, RopeAndKvWrite) {
     Tensor cos = Tensor(ElementType::F32, tokens, half).randomize(random_);
     Tensor sin = Tensor(ElementType::F32, tokens, half).randomize(random_);
     const int64_t pageBytes = kvPageBytes(ElementType::F32, 3, static_cast<uint32_t>(dim));
-    Tensor pool(pageBytes * step.numPages()), q(ElementType::F32, tokens, n);
+    Tensor pool(pageBytes * step.numPages(0)), q(ElementType::F32, tokens, n);
     kernels.run("qkv_" + std::to_string(dim), step,
                 {input.tensor, wq.packed, wk.packed, wv.packed, cos, sin, pool, q});
     const int64_t padded = (dim + 15) / 16 * 16;
@@ -290,7 +296,7 @@ TEST_P(LinearTest, RopeAndKvWrite) {
         ASSERT_NEAR(q.at(t, j), rope(wq), 4e-6 * (size + otherSize) * 4) << t << " " << j;
         const int64_t slot = step.position[t] % 16;
         const char *page = static_cast<char *>(pool.data()) +
-                           step.page(step.sequence[t], step.position[t]) * pageBytes;
+                           step.page(0, step.sequence[t], step.position[t]) * pageBytes;
         const auto *values = reinterpret_cast<const float *>(page);
         ASSERT_NEAR(values[j * 16 + slot], 2 * rope(wk), 8e-6 * (size + otherSize) * 4);
         ASSERT_NEAR(values[n * 16 + (j / dim * 16 + slot) * padded + j % dim],

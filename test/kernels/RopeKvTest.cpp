@@ -117,7 +117,7 @@ TEST_P(RopeKvTest, KeysAndValuesLandInTheirPages) {
       Tensor k = Tensor(ElementType::F32, tokens, width).randomize(random_);
       Tensor v = Tensor(ElementType::F32, tokens, width).randomize(random_);
       const size_t pageBytes = kvPageBytes(type, 3, static_cast<uint32_t>(dim));
-      Tensor pool(pageBytes * step.numPages());
+      Tensor pool(pageBytes * step.numPages(1));
       std::vector<char> before(static_cast<char *>(pool.data()),
                                static_cast<char *>(pool.data()) + pool.bytes());
       kernels.run(name, step, {k, v, pool});
@@ -130,7 +130,7 @@ TEST_P(RopeKvTest, KeysAndValuesLandInTheirPages) {
       };
       for (int64_t t = 0; t < tokens; ++t)
         for (int64_t j = 0; j < width; ++j) {
-          const int64_t page = step.page(step.sequence[t], step.position[t]);
+          const int64_t page = step.page(1, step.sequence[t], step.position[t]);
           const int64_t slot = step.position[t] % 16, head = j / dim, d = j % dim;
           put((head * dim + d) * 16 + slot, page, k.at(t, j));
           put(heads * dim * 16 + (head * 16 + slot) * padded + d, page, v.at(t, j));

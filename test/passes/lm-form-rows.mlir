@@ -30,7 +30,7 @@ func.func @named(%x: tensor<?x64xf32>, %y: tensor<?x64xf32>, %w: tensor<64xf32>,
   %5 = lm.bias %4, %w : tensor<?x64xf32>, tensor<64xf32>
   // CHECK: lm.row 64 {
   // CHECK: lm.element %{{.*}} rows %arg4 : tensor<?xi32>
-  %6 = lm.gather %5, %i : tensor<?x64xf32>, tensor<?xi32>
+  %6 = lm.gather %5, %i : tensor<?x64xf32>, tensor<?xi32> -> tensor<?x64xf32>
   // CHECK: lm.row 64 {
   // CHECK: } -> tensor<?x64xbf16>
   %7 = lm.quantize_rows %6 : tensor<?x64xf32> -> tensor<?x64xbf16>

@@ -23,7 +23,7 @@ func.func @norm(%x: tensor<?x64xf32>, %y: tensor<?x64xf32>, %w: tensor<64xf32>) 
 func.func @gather(%x: tensor<?x64xf32>, %i: tensor<?xi32>) -> tensor<?x64xf32> {
   // CHECK-COUNT-2: lm.row 64
   %0 = lm.silu %x : tensor<?x64xf32>
-  %1 = lm.gather %0, %i : tensor<?x64xf32>, tensor<?xi32>
+  %1 = lm.gather %0, %i : tensor<?x64xf32>, tensor<?xi32> -> tensor<?x64xf32>
   return %1 : tensor<?x64xf32>
 }
 

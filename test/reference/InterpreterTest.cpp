@@ -130,7 +130,7 @@ TEST_F(InterpreterTest, EmbedAndGather) {
     func.func @f(%ids: tensor<?xi32> {lm.name = "ids"}, %rows: tensor<?xi32> {lm.name = "rows"}) -> (tensor<?x2xf32>, tensor<?x2xf32>) {
       %e = lm.load_param @e : tensor<3x2xf32>
       %0 = lm.embed %ids, %e : tensor<?xi32>, tensor<3x2xf32> -> tensor<?x2xf32>
-      %1 = lm.gather %0, %rows : tensor<?x2xf32>, tensor<?xi32>
+      %1 = lm.gather %0, %rows : tensor<?x2xf32>, tensor<?xi32> -> tensor<?x2xf32>
       return %0, %1 : tensor<?x2xf32>, tensor<?x2xf32>
     })";
   auto results =

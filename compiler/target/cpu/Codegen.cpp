@@ -16,8 +16,6 @@
 #include "llvm/Transforms/IPO/Internalize.h"
 #include "llvm/Transforms/Utils/Cloning.h"
 
-#include "llvm/IR/InstrTypes.h"
-#include <cstdlib>
 #include <mutex>
 
 using namespace llvm;
@@ -83,13 +81,6 @@ static Status linkCores(Module &module, const microkernels::Level &level) {
   if (!cores)
     return Status::internal("The micro-kernels of " + std::string(level.name) +
                             " are unreadable: " + toString(cores.takeError()));
-  if (const char *e = getenv("INL"))
-    for (Function &f : module)
-      for (BasicBlock &b : f)
-        for (Instruction &i : b)
-          if (auto *c = dyn_cast<CallBase>(&i))
-            if (c->getCalledFunction() && c->getCalledFunction()->getName().starts_with(e))
-              c->addFnAttr(Attribute::AlwaysInline);
   (*cores)->setDataLayout(module.getDataLayout());
   (*cores)->setTargetTriple(module.getTargetTriple());
   if (Linker::linkModules(module, std::move(*cores), Linker::Flags::LinkOnlyNeeded))

@@ -201,3 +201,10 @@ func.func @f(%c: tensor<?x8xf32> {lm.rope = @nothing}) {
 // expected-error @+1 {{unknown attribute 'lm.wrong' of the lm dialect}}
 module attributes {lm.wrong = 1 : i64} {
 }
+
+// -----
+func.func @f(%x: tensor<512x64xf32>, %r: tensor<?xi32>) {
+  // expected-error @+1 {{expected tensor<MxNxf32>, tensor<?xi32> -> tensor<?xNxf32>}}
+  %0 = lm.gather %x, %r : tensor<512x64xf32>, tensor<?xi32> -> tensor<?x32xf32>
+  return
+}

@@ -65,7 +65,7 @@ func.func @step(%ids: tensor<?xi32> {lm.name = "ids", lm.role = "ids"},
   // CHECK: lm.add
   %ad = lm.add %bi, %x : tensor<?x64xf32>
   // CHECK: lm.gather
-  %ga = lm.gather %ad, %ids : tensor<?x64xf32>, tensor<?xi32>
+  %ga = lm.gather %ad, %ids : tensor<?x64xf32>, tensor<?xi32> -> tensor<?x64xf32>
   // CHECK: lm.row 64 {
   // CHECK: lm.element %{{.*}} rows %{{.*}} : tensor<?xi32> at #{{.*}} : tensor<?x8xf32>
   // CHECK: lm.rotate half
