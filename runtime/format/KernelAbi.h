@@ -29,12 +29,12 @@
 /// The step buffer: everything that changes from step to step. One per engine, filled before a step
 /// and read-only while it runs.
 typedef struct l4_step {
-  uint32_t symbol;            ///< value of the entry's symbol (T tokens or R rows)
-  uint32_t sequences;         ///< S, sequences of the step
-  const int64_t *position;    ///< [T] absolute position of each token, from 0
-  const int32_t *sequence;    ///< [T] index in [0, S) of the token's sequence; ascending
-  const int32_t *start;       ///< [S + 1] first token of each sequence in the step
-  const int64_t *length;      ///< [S] tokens in the KV cache after this step
+  uint32_t symbol;         ///< value of the entry's symbol (T tokens or R rows)
+  uint32_t sequences;      ///< S, sequences of the step
+  const int64_t *position; ///< [T] absolute position of each token, from 0
+  const int32_t *sequence; ///< [T] index in [0, S) of the token's sequence; ascending
+  const int32_t *start;    ///< [S + 1] first token of each sequence in the step
+  const int64_t *length;   ///< [S] tokens in the KV cache after this step
   const int32_t *page_table[L4_MAX_KV_KINDS]; ///< per kind: [S][page_stride[kind]] page ids
   uint32_t page_stride[L4_MAX_KV_KINDS];      ///< entries in one row of the page table
 } l4_step;
