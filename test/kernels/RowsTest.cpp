@@ -110,6 +110,10 @@ cmd.kernel @store grid affine_map<(T) -> (T)> {
     }
     for (int q : got.quants)
       EXPECT_LE(std::abs(q), 127);
+    if (t == 3)
+      for (int64_t j = 0; j < 32; ++j)
+        EXPECT_EQ(got.quants[j],
+                  static_cast<int>(std::nearbyint(row[j] * std::numeric_limits<float>::max())));
     EXPECT_EQ(got.quants[47 + 1], 0) << "padded columns are zero";
   }
   Tensor nan(ElementType::F32, 1, 48);
