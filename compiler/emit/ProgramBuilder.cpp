@@ -254,6 +254,7 @@ LogicalResult ProgramBuilder::addKv(Operation *op, lm::KvType type) {
   kind.kvHeads = static_cast<uint32_t>(type.getHeads());
   kind.headDim = static_cast<uint32_t>(type.getDim());
   kind.type = getElementType(type.getElementType()).value_or(ElementType::F32);
+  kind.chunkTokens = static_cast<uint32_t>(type.getChunk());
   kind.pageBytes = kvPageBytes(kind.type, kind.kvHeads, kind.headDim);
   size_t index = static_cast<size_t>(type.getKind());
   if (index > program_.kvKinds.size() || index >= L4_MAX_KV_KINDS)

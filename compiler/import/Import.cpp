@@ -89,7 +89,7 @@ Type Importer::valueType(const graph::Value &value) {
     return lm::BatchType::get(context);
   case graph::ValueKind::Kv:
     return lm::KvType::get(context, kv.name, kv.kind, kv.layers, kv.heads, kv.dim,
-                           elementType(kv.element));
+                           elementType(kv.element), kv.chunk);
   case graph::ValueKind::KvLayer:
     return lm::KvLayerType::get(context, kv.kind, kv.heads, kv.dim, elementType(kv.element));
   }

@@ -311,6 +311,9 @@ LogicalResult AttentionOp::verify() {
   if (columns <= 0 || columns % kvColumns != 0)
     return emitOpError("query is ") << query << ", expected a multiple of the " << kvColumns
                                     << " columns of the KV heads (" << kv << ")";
+  bool chunked = getMask() == MaskKind::Chunked;
+  if (chunked != getChunk().has_value() || (chunked && static_cast<int64_t>(*getChunk()) < 1))
+    return emitOpError("mask chunked needs a chunk of at least one token, mask causal has none");
   return verifyEpilogue(*this, getEpilogue(), 1, getOutputs(), columns);
 }
 

@@ -139,11 +139,13 @@ def Lm_AttentionOp : Lm_Op<"attention", [RecursiveMemoryEffects,
   let description = [{
     query f32[T, heads * dim]; head h reads KV head h / (heads / kv heads). softmax(scale q k^T) v in
     f32, masked by `mask` on absolute positions, over all tokens of the query's own sequence up to
-    its position. Result [T, heads * dim] through an epilogue region like that of `lm.linear`; its
+    its position; `mask chunked` with `chunk = c` hides keys j of query i with j / c != i / c.
+    Result [T, heads * dim] through an epilogue region like that of `lm.linear`; its
     unit is a head.
   }];
   let arguments = (ins RankedTensorOf<[F32]>:$query, Lm_KvLayerType:$kv, Lm_BatchType:$batch,
-                       F32Attr:$scale, Lm_MaskKindAttr:$mask, OptionalAttr<Target_CoreAttr>:$core);
+                       F32Attr:$scale, Lm_MaskKindAttr:$mask, OptionalAttr<I64Attr>:$chunk,
+                       OptionalAttr<Target_CoreAttr>:$core);
   let results = (outs Variadic<AnyRankedTensor>:$outputs);
   let regions = (region SizedRegion<1>:$epilogue);
   let hasCustomAssemblyFormat = 1;

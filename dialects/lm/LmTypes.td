@@ -44,7 +44,8 @@ def Lm_KvPlane : I32EnumAttr<"KvPlane", "keys or values", [
 }
 
 def Lm_MaskKind : I32EnumAttr<"MaskKind", "attention mask", [
-  I32EnumAttrCase<"Causal", 0, "causal">
+  I32EnumAttrCase<"Causal", 0, "causal">,
+  I32EnumAttrCase<"Chunked", 1, "chunked">
 ]> {
   let cppNamespace = "::llama4::lm";
   let genSpecializedAttr = 0;
@@ -87,13 +88,15 @@ def Lm_KvType : Lm_Type<"Kv", "kv"> {
   let summary = "paged keys and values of all layers of one kind";
   let description = [{
     `!lm.kv<"full", layers = 30, heads = 3, dim = 64, f32>`: owned by the engine, read and written
-    through pages of 16 tokens. `kind` indexes the page tables of the step buffer.
+    through pages of 16 tokens. `kind` indexes the page tables of the step buffer. With `chunk` only
+    the tokens of a sequence's current chunk of so many positions are kept.
   }];
   let parameters = (ins StringRefParameter<"layer kind">:$name, "int64_t":$kind, "int64_t":$layers,
-                        "int64_t":$heads, "int64_t":$dim, "::mlir::Type":$elementType);
+                        "int64_t":$heads, "int64_t":$dim, "::mlir::Type":$elementType,
+                        DefaultValuedParameter<"int64_t", "0">:$chunk);
   let assemblyFormat = [{
     `<` $name `,` `kind` `=` $kind `,` `layers` `=` $layers `,` `heads` `=` $heads `,` `dim` `=` $dim
-    `,` $elementType `>`
+    `,` $elementType (`,` `chunk` `=` $chunk^)? `>`
   }];
 }
 

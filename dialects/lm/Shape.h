@@ -66,6 +66,7 @@ struct KvType {
   std::string name;
   int64_t kind = 0, layers = 0, heads = 0, dim = 0;
   Element element = Element::F32;
+  int64_t chunk = 0; ///< positions of a chunk whose tokens alone are kept; 0 = all
 
   bool operator==(const KvType &) const = default;
 };

@@ -18,6 +18,8 @@ def KernelEmitRows : Pass<"kernel-emit-rows", "::mlir::ModuleOp"> {
     per chunk of 16 columns (32 where a result is quantized) and emitted on vectors; reductions and
     rotations come first, in chunk loops of their own. Contractions become calls of micro-kernels
     per panel of 16 weight rows. Memory is llvm.ptr and byte offsets.
+    Results never share memory with operands (cmd-plan-memory): a row may be read again after parts
+    of a result were stored.
 
     Whatever else stands in the module (parameters, entries) is no code and is removed.
 

@@ -208,3 +208,10 @@ func.func @f(%x: tensor<512x64xf32>, %r: tensor<?xi32>) {
   %0 = lm.gather %x, %r : tensor<512x64xf32>, tensor<?xi32> -> tensor<?x32xf32>
   return
 }
+
+// -----
+func.func @f(%q: tensor<?x64xf32>, %kv: !lm.kv_layer<kind = 0, heads = 2, dim = 16, f32>, %b: !lm.batch) {
+  // expected-error @+1 {{mask chunked needs a chunk of at least one token, mask causal has none}}
+  %0 = lm.attention %q, %kv, %b mask chunked scale 1.0 : tensor<?x64xf32>, !lm.kv_layer<kind = 0, heads = 2, dim = 16, f32> -> tensor<?x64xf32>
+  return
+}
