@@ -2,7 +2,7 @@
 #ifndef LLAMA4_MODELS_MODELOPTIONS_H
 #define LLAMA4_MODELS_MODELOPTIONS_H
 
-#include "dialects/lm/Shape.h"
+#include "compiler/graph/Graph.h"
 
 #include <cstdint>
 #include <string>
@@ -17,6 +17,13 @@ struct ModelOptions {
   int64_t maxBatchSize = 64;   ///< sequences of a step, and rows of one call of `logits`
   int64_t maxStepTokens = 512; ///< tokens of a step
 };
+
+/// Errors: Usage, for bounds outside of what makes sense or above `maxPosition`, and for unknown
+/// formats.
+Status checkOptions(const ModelOptions &options, int64_t maxPosition);
+
+/// Writes `options` to the graph's.
+void writeOptions(const ModelOptions &options, int64_t maxPosition, graph::Graph &graph);
 
 } // namespace llama4::models
 

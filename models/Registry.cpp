@@ -3,6 +3,7 @@
 #include "models/Registry.h"
 
 #include "models/llama3/Model.h"
+#include "models/llama4/Model.h"
 #include "runtime/format/Quoted.h"
 
 #include <array>
@@ -18,8 +19,10 @@ struct Architecture {
   Builder build;
 };
 
-constexpr std::array<Architecture, 1> kArchitectures = {{
+constexpr std::array<Architecture, 3> kArchitectures = {{
     {"LlamaForCausalLM", llama3::build},
+    {"Llama4ForCausalLM", llama4text::build},
+    {"Llama4ForConditionalGeneration", llama4text::build},
 }};
 
 std::string knownNames() {

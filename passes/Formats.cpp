@@ -73,3 +73,19 @@ std::optional<uint64_t> llama4::getRowBytes(RankedTensorType type) {
     return std::nullopt;
   return rowBytes(*element, getRowColumns(type));
 }
+
+LogicalResult llama4::verifyWeights(Operation *op) {
+  SmallVector<Value> weights;
+  if (auto linear = dyn_cast<lm::LinearOp>(op))
+    llvm::append_range(weights, linear.getWeights());
+  else if (auto embed = dyn_cast<lm::EmbedOp>(op))
+    weights.push_back(embed.getTable());
+  for (Value weight : weights) {
+    auto type = cast<RankedTensorType>(weight.getType());
+    auto layout = dyn_cast_or_null<target::LayoutAttr>(type.getEncoding());
+    if (!layout || layout.getKind() != "panels")
+      return op->emitOpError("reads a weight of type ")
+             << type << ", expected a parameter in panels; run lm-select-layout";
+  }
+  return success();
+}

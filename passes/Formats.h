@@ -35,6 +35,10 @@ uint32_t getRowColumns(mlir::RankedTensorType type);
 /// no plain rows, such as a weight with a layout.
 std::optional<uint64_t> getRowBytes(mlir::RankedTensorType type);
 
+/// Checks that `op`, a linear or look-up, reads its weights in panels: rows of another layout have
+/// their elements elsewhere. True for every other op.
+mlir::LogicalResult verifyWeights(mlir::Operation *op);
+
 } // namespace llama4
 
 #endif // LLAMA4_PASSES_FORMATS_H

@@ -134,7 +134,8 @@ def LmVerify : Pass<"lm-verify", "::mlir::ModuleOp"> {
   let summary = "Check that what is left can be lowered";
   let description = [{
     Entries hold only lm.embed, lm.row, lm.linear and lm.attention (and constants of them), every
-    contraction has a core and every parameter a layout.
+    contraction has a core and an epilogue that a tile can compute, reads weights in panels, and
+    every parameter has a layout. State that keeps one chunk is read by attention to that chunk.
   }];
 }
 
@@ -201,6 +202,12 @@ def CmdSchedule : Pass<"cmd-schedule", "::mlir::ModuleOp"> {
 
 def CmdVerify : Pass<"cmd-verify", "::mlir::ModuleOp"> {
   let summary = "Check the plan: everything placed, nothing alive overlaps, nothing read unwritten";
+  let description = [{
+    Every transient lies aligned inside the arena and shares no byte with another one that is alive;
+    no buffer is read or returned before a command wrote it. Every kernel has the grid and the
+    scratch that its body needs and reads its weights in panels. Runs on a plan that was read
+    back, too: what a person changed is checked like what the passes made.
+  }];
 }
 
 //===----------------------------------------------------------------------===//

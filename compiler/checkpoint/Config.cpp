@@ -78,6 +78,19 @@ bool Config::has(std::string_view name) const {
   return it != node_->end() && !it->is_null();
 }
 
+bool Config::isNull(std::string_view name) const {
+  auto it = node_->find(name);
+  return it != node_->end() && it->is_null();
+}
+
+std::vector<std::string> Config::fields() const {
+  std::vector<std::string> names;
+  for (auto it = node_->begin(); it != node_->end(); ++it)
+    if (!it->is_null())
+      names.push_back(it.key());
+  return names;
+}
+
 const json *Config::read(std::string_view name) const {
   document_->read.insert(prefix_ + std::string(name));
   auto it = node_->find(name);
@@ -260,6 +273,17 @@ void Config::acknowledge(std::initializer_list<std::string_view> names) const {
   for (std::string_view name : names)
     document_->read.insert(prefix_ + std::string(name));
 }
+
+/// Records all paths below `node`. Depth is bounded by the parser.
+static void recordAll(const json &node, const std::string &prefix, std::set<std::string> &read) {
+  for (auto it = node.begin(); it != node.end(); ++it) {
+    read.insert(prefix + it.key());
+    if (it->is_object())
+      recordAll(*it, prefix + it.key() + ".", read);
+  }
+}
+
+void Config::acknowledgeAll() const { recordAll(*node_, prefix_, document_->read); }
 
 /// Collects unread paths below `node`. Depth is bounded by the parser.
 static void collectUnread(const json &node, const std::string &prefix,

@@ -61,6 +61,10 @@ public:
   const std::string &file() const;
   /// True if the field is there and not null. Doesn't count as reading it.
   bool has(std::string_view name) const;
+  /// True if the field is there and null, where that means something else than an absent field.
+  bool isNull(std::string_view name) const;
+  /// Names of this section's fields that are not null, sorted. Doesn't count as reading them.
+  std::vector<std::string> fields() const;
   /// The object called `name` as a configuration of its own. Errors: absent or not an object.
   Result<Config> section(std::string_view name) const;
 
@@ -87,6 +91,8 @@ public:
   /// Declares fields of this section as known and without influence on the results (dropout
   /// rates, cache switches, version stamps, ...), so that they don't count as unread.
   void acknowledge(std::initializer_list<std::string_view> names) const;
+  /// The same for all fields of this section and of the sections in it.
+  void acknowledgeAll() const;
   /// Paths of all fields of the whole document ("text_config.rope_scaling.factor") that nobody read
   /// or acknowledged; a section that was never opened is one entry. Fields that are null don't
   /// count. Sorted.

@@ -3,6 +3,7 @@
 #include "compiler/driver/Driver.h"
 
 #include "compiler/driver/Phases.h"
+#include "compiler/driver/PlanReport.h"
 #include "compiler/driver/TextSections.h"
 #include "compiler/emit/ArtifactWriter.h"
 #include "compiler/emit/ProgramBuilder.h"
@@ -89,9 +90,9 @@ Status writeProgram(ModuleOp module, const Checkpoint &checkpoint, const DriverO
                     StepTimer &timer) {
   ArtifactParts parts;
   std::vector<WeightPlan> weights;
-  if (failed(buildProgram(module, parts.program, weights)))
-    return Status::internal("the planned module can't be written as a program.");
-  LLAMA4_RETURN_IF_ERROR(findSources(checkpoint, weights));
+  LLAMA4_RETURN_IF_ERROR(describeProgram(module, parts.program, weights));
+  if (parts.program.weightSource.isStored())
+    LLAMA4_RETURN_IF_ERROR(findSources(checkpoint, weights));
   LLAMA4_RETURN_IF_ERROR(compileCode(module, options, parts));
   timer.done("machine code");
   LLAMA4_ASSIGN_OR_RETURN(TextSections text, buildTextSections(checkpoint, parts.program.model));
@@ -114,32 +115,56 @@ Status writeProgram(ModuleOp module, const Checkpoint &checkpoint, const DriverO
   return {};
 }
 
+/// Prints the report of a planned module.
+Status printPlan(ModuleOp module, bool json) {
+  ProgramDesc program;
+  std::vector<WeightPlan> weights;
+  LLAMA4_RETURN_IF_ERROR(describeProgram(module, program, weights));
+  llvm::outs() << planReport(program, json);
+  return {};
+}
+
+/// Opens the checkpoint; `module` is null when it is still to be declared.
+Result<Checkpoint> openCheckpoint(const DriverOptions &options, ModuleOp module) {
+  Checkpoint::Options open;
+  open.allowMissingWeights = options.planOnly || (module ? hasSyntheticWeights(module)
+                                                         : options.syntheticWeights.has_value());
+  return Checkpoint::open(options.checkpoint, open);
+}
+
 } // namespace
 
 Status runCompiler(const DriverOptions &options) {
   StepTimer timer(options.verbose);
-  LLAMA4_ASSIGN_OR_RETURN(Checkpoint checkpoint, Checkpoint::open(options.checkpoint));
-  timer.done("open " + baseName(options.checkpoint));
   MLIRContext context(MLIRContext::Threading::DISABLED);
   loadDialects(context);
   Phase phase = options.fromPhase.value_or(Phase::Lm);
-  LLAMA4_ASSIGN_OR_RETURN(ModuleRef module, options.fromPhase
-                                                ? readModule(context, options)
-                                                : declareModule(context, checkpoint, options));
-  timer.done(options.fromPhase ? "read" : "declare and import");
-  if (options.dumpPhase == Phase::Graph)
-    return {};
   Phase last = options.dumpPhase.value_or(Phase::Plan);
-  if (last < phase)
+  if (options.fromPhase && last < phase)
     return Status::error(StatusKind::Usage, "--dump-phase " + std::string(phaseName(last)) +
                                                 " lies before --from-phase " +
                                                 std::string(phaseName(phase)) + ".");
+  ModuleRef module;
+  if (options.fromPhase) {
+    LLAMA4_ASSIGN_OR_RETURN(module, readModule(context, options));
+    timer.done("read");
+  }
+  LLAMA4_ASSIGN_OR_RETURN(Checkpoint checkpoint, openCheckpoint(options, module.get()));
+  timer.done("open " + baseName(options.checkpoint));
+  if (!options.fromPhase) {
+    LLAMA4_ASSIGN_OR_RETURN(module, declareModule(context, checkpoint, options));
+    timer.done("declare and import");
+  }
+  if (options.dumpPhase == Phase::Graph)
+    return {};
   LLAMA4_RETURN_IF_ERROR(advanceModule(*module, phase, last));
   timer.done("passes");
   if (options.dumpPhase) {
     llvm::outs() << printModule(*module, /*withLocations=*/true);
     return {};
   }
+  if (options.planOnly)
+    return printPlan(*module, options.json);
   return writeProgram(*module, checkpoint, options, timer);
 }
 

@@ -29,11 +29,16 @@ struct DriverOptions {
   std::optional<std::vector<std::string>> targets; ///< CPU levels; default: all
   std::optional<int64_t> maxLength, maxBatchSize, maxStepTokens;
   std::vector<std::string> disabledPasses;
+  /// Weights are made up when the program is loaded: a text of weightSourceText(). The checkpoint
+  /// then needs no weights.
+  std::optional<std::string> syntheticWeights;
   std::optional<Phase> dumpPhase; ///< print that phase to stdout and stop
   std::optional<Phase> fromPhase; ///< continue from `fromFile`
   std::string fromFile;
   std::string dumpKernels; ///< folder for the stages of every kernel; empty: none
   bool verbose = false;    ///< times and sizes on stderr
+  bool planOnly = false;   ///< print what the plan needs and stop; weights may be missing
+  bool json = false;       ///< print that as JSON
 };
 
 } // namespace llama4

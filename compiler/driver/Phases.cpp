@@ -2,14 +2,17 @@
 
 #include "compiler/driver/Phases.h"
 
+#include "compiler/emit/ProgramBuilder.h"
 #include "compiler/import/Import.h"
 #include "compiler/microkernels/Microkernels.h"
 #include "dialects/cmd/Cmd.h"
 #include "models/Registry.h"
+#include "passes/Passes.h"
 #include "passes/Pipeline.h"
 
 #include "mlir/IR/Diagnostics.h"
 #include "mlir/Parser/Parser.h"
+#include "llvm/Support/FileSystem.h"
 #include "llvm/Support/raw_ostream.h"
 
 using namespace mlir;
@@ -85,6 +88,8 @@ static Status setOptions(ModuleOp module, const DriverOptions &options) {
   NamedAttrList list(module->getAttrOfType<DictionaryAttr>(lm::optionsAttrName));
   if (options.encoding || !list.get("encoding"))
     list.set("encoding", builder.getStringAttr(options.encoding.value_or("as-stored")));
+  if (options.syntheticWeights)
+    list.set(syntheticWeightsName, builder.getStringAttr(*options.syntheticWeights));
   if (!options.disabledPasses.empty()) {
     SmallVector<StringRef> names(options.disabledPasses.begin(), options.disabledPasses.end());
     list.set("disabled_passes", builder.getStrArrayAttr(names));
@@ -159,28 +164,50 @@ static std::optional<std::string> text(const std::optional<int64_t> &number) {
   return number ? std::optional(std::to_string(*number)) : std::nullopt;
 }
 
+/// The devices of a module that was read are ones this compiler makes code for.
+static Status checkDevices(ModuleOp module, const std::string &file) {
+  Attribute devices = module->getAttr(target::devicesAttrName);
+  auto list = dyn_cast_or_null<ArrayAttr>(devices);
+  if (devices &&
+      (!list || !llvm::all_of(list, [](Attribute a) { return isa<target::CpuAttr>(a); })))
+    return Status::invalidInput(file + ": target.devices holds something else than CPU levels, "
+                                       "expected a list such as [#target.cpu<\"x86-64-v3\">].");
+  return {};
+}
+
 Result<ModuleRef> readModule(MLIRContext &context, const DriverOptions &options) {
+  if (!llvm::sys::fs::exists(options.fromFile))
+    return Status::error(StatusKind::NotFound,
+                         options.fromFile + ": found no such file, expected the dump of a phase.");
   DiagnosticCollector diagnostics(context);
   ModuleRef module = parseSourceFile<ModuleOp>(options.fromFile, ParserConfig(&context));
   if (!module)
     return diagnostics.status(StatusKind::InvalidInput);
+  LLAMA4_RETURN_IF_ERROR(checkDevices(*module, options.fromFile));
   LLAMA4_RETURN_IF_ERROR(checkOption("compute", options.compute, optionText(*module, "compute")));
   LLAMA4_RETURN_IF_ERROR(checkOption("kv-type", options.kvType, optionText(*module, "kv_type")));
   LLAMA4_RETURN_IF_ERROR(
       checkOption("quantization-encoding", options.encoding, optionText(*module, "encoding")));
+  LLAMA4_RETURN_IF_ERROR(checkOption("synthetic-weights", options.syntheticWeights,
+                                     optionText(*module, syntheticWeightsName)));
   LLAMA4_RETURN_IF_ERROR(
       checkOption("max-length", text(options.maxLength), optionText(*module, "max_length")));
   LLAMA4_RETURN_IF_ERROR(checkOption("max-batch-size", text(options.maxBatchSize),
                                      optionText(*module, "max_batch_size")));
   LLAMA4_RETURN_IF_ERROR(checkOption("max-step-tokens", text(options.maxStepTokens),
                                      optionText(*module, "max_step_tokens")));
+  std::string synthetic = optionText(*module, syntheticWeightsName);
+  if (hasSyntheticWeights(*module) && !parseWeightSource(synthetic))
+    return Status::invalidInput(options.fromFile + ": lm.options synthetic_weights: found '" +
+                                synthetic + "', expected random:SEED or splat:VALUE.");
   if (!options.disabledPasses.empty() && options.disabledPasses != getDisabledPasses(*module))
     return Status::error(StatusKind::Usage, "--disable-pass contradicts the module's "
                                             "disabled_passes; leave the option out.");
-  if (options.targets && *options.targets != getLevels(*module))
+  std::vector<std::string> levels = getLevels(*module);
+  if (options.targets && !levels.empty() && *options.targets != levels)
     return Status::error(StatusKind::Usage, "--target contradicts the module's target.devices; "
                                             "leave the option out or change the module.");
-  if (getLevels(*module).empty())
+  if (levels.empty())
     LLAMA4_RETURN_IF_ERROR(setOptions(*module, options));
   return module;
 }
@@ -195,6 +222,11 @@ Status advanceModule(ModuleOp module, Phase from, Phase to) {
                                "cmd-dedup-kernels can.");
   DiagnosticCollector diagnostics(*module.getContext());
   PassManager passes(module.getContext());
+  // What a person wrote is checked like what the passes before it would have made.
+  if (from == Phase::LmOpt)
+    passes.addPass(createLmVerify());
+  if (from == Phase::Plan)
+    passes.addPass(createCmdVerify());
   if (from < Phase::LmOpt && to >= Phase::LmOpt)
     buildLmPipeline(passes, disabled);
   if (from < Phase::Cmd && to >= Phase::Cmd)
@@ -202,6 +234,17 @@ Status advanceModule(ModuleOp module, Phase from, Phase to) {
   if (from < Phase::Plan && to >= Phase::Plan)
     buildPlanPipeline(passes, disabled);
   if (failed(passes.run(module)))
+    return diagnostics.status(StatusKind::InvalidInput);
+  return {};
+}
+
+bool hasSyntheticWeights(ModuleOp module) {
+  return !optionText(module, syntheticWeightsName).empty();
+}
+
+Status describeProgram(ModuleOp module, ProgramDesc &program, std::vector<WeightPlan> &weights) {
+  DiagnosticCollector diagnostics(*module.getContext());
+  if (failed(buildProgram(module, program, weights)))
     return diagnostics.status(StatusKind::InvalidInput);
   return {};
 }

@@ -9,6 +9,7 @@
 
 #include "compiler/checkpoint/Checkpoint.h"
 #include "compiler/driver/Options.h"
+#include "compiler/emit/ProgramBuilder.h"
 #include "runtime/base/Status.h"
 
 #include "mlir/IR/BuiltinOps.h"
@@ -32,6 +33,13 @@ Result<ModuleRef> readModule(mlir::MLIRContext &context, const DriverOptions &op
 
 /// Runs the passes between two phases.
 Status advanceModule(mlir::ModuleOp module, Phase from, Phase to);
+
+/// True when the module's weights are made up at load.
+bool hasSyntheticWeights(mlir::ModuleOp module);
+
+/// buildProgram with its first error as a status: InvalidInput, at the op that is no plan.
+Status describeProgram(mlir::ModuleOp module, ProgramDesc &program,
+                       std::vector<WeightPlan> &weights);
 
 /// The names in target.devices.
 std::vector<std::string> getLevels(mlir::ModuleOp module);

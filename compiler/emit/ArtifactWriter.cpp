@@ -131,8 +131,9 @@ private:
   const WeightProducer &producer_;
   std::vector<std::byte> program_; ///< the flatbuffer
   FileHeader header_ = {};
-  uint64_t end_ = sizeof(FileHeader); ///< of the last section so far
-  uint64_t codeBytes_ = 0, weightsBytes_ = 0;
+  uint64_t end_ = sizeof(FileHeader);         ///< of the last section so far
+  uint64_t codeBytes_ = 0, weightsBytes_ = 0; ///< of the sections
+  bool stored_ = true;                        ///< weights are in the file
 };
 
 void Writer::addSection(SectionKind kind, uint64_t bytes) {
@@ -152,13 +153,15 @@ Status Writer::plan(const ArtifactOptions &options) {
   for (size_t i = 0; i < parts_.code.size(); ++i)
     program.codeObjects[i].bytes = parts_.code[i].size();
   LLAMA4_ASSIGN_OR_RETURN(codeBytes_, place(program.codeObjects, sectionAlignment));
-  LLAMA4_ASSIGN_OR_RETURN(weightsBytes_, place(program.weights, tensorAlignment));
+  LLAMA4_ASSIGN_OR_RETURN(uint64_t weights, place(program.weights, tensorAlignment));
+  stored_ = program.weightSource.isStored();
+  weightsBytes_ = stored_ ? weights : 0;
   if (options.tamper) {
     ProgramDesc tampered = program;
     options.tamper(tampered);
     program_ = encodeProgram(tampered);
   } else {
-    Status status = checkProgram(program, codeBytes_, weightsBytes_);
+    Status status = checkProgram(program, codeBytes_, weights);
     if (!status.ok())
       return Status::internal("artifact: " + status.message());
     program_ = encodeProgram(program);
@@ -179,6 +182,7 @@ void Writer::layOut(uint64_t tableBytes) {
   addSection(SectionKind::Tokenizer, parts_.tokenizer.size());
   addSection(SectionKind::ChatTemplate, parts_.chatTemplate.size());
   addSection(SectionKind::Weights, weightsBytes_);
+  header_.features = stored_ ? 0 : featureMadeUpWeights;
   header_.fileBytes = end_;
 }
 
@@ -245,7 +249,8 @@ Result<ArtifactSummary> Writer::write(const std::string &path) {
   // The padding before the weights belongs to no range; the loader sees that it is zero.
   if (weightsBytes_ != 0)
     LLAMA4_RETURN_IF_ERROR(out.file().padTo(sectionRange(header_, SectionKind::Weights).begin));
-  LLAMA4_RETURN_IF_ERROR(writeWeights(out));
+  if (stored_)
+    LLAMA4_RETURN_IF_ERROR(writeWeights(out));
   out.close(hashes);
   seal(hashes);
   LLAMA4_RETURN_IF_ERROR(out.file().writeAt(sectionRange(header_, SectionKind::Checksums).begin,

@@ -29,7 +29,8 @@ public:
 };
 
 /// Writes exactly program.weights[index].bytes bytes into the sink. Called once for each weight, in
-/// order. An error stops the writing and is returned as it is.
+/// order; never when the weights are made up at load. An error stops the writing and is returned as
+/// it is.
 using WeightProducer = std::function<Status(size_t index, WeightSink &sink)>;
 
 /// All of a file but its weights.

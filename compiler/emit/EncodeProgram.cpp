@@ -56,7 +56,7 @@ auto encodeTensor(Builder &builder, const EntryTensor &in) {
   auto name = builder.CreateString(in.name);
   return fb::CreateEntryTensor(builder, name, static_cast<fb::ElementType>(in.type), in.columns,
                                in.rowsPerSymbol, in.rowsFixed, static_cast<fb::InputRole>(in.role),
-                               in.rope);
+                               in.rope, in.temperature);
 }
 
 auto encodeCommand(Builder &builder, const Command &in) {
@@ -119,6 +119,11 @@ auto encodeRope(Builder &builder, const RopeTable &in) {
   return fb::CreateRopeTable(builder, name, values, in.attentionScaling);
 }
 
+auto encodeTemperature(Builder &builder, const TemperatureTable &in) {
+  auto name = builder.CreateString(in.name);
+  return fb::CreateTemperatureTable(builder, name, in.attnScale, in.floorScale);
+}
+
 auto encodeCodeObject(Builder &builder, const CodeObject &in) {
   auto target = builder.CreateString(in.target);
   auto level = builder.CreateString(in.level);
@@ -139,9 +144,12 @@ std::vector<std::byte> encodeProgram(const ProgramDesc &program) {
   auto kvKinds = tables(builder, program.kvKinds, encodeKvKind);
   auto ropes = tables(builder, program.ropes, encodeRope);
   auto codeObjects = tables(builder, program.codeObjects, encodeCodeObject);
-  fb::FinishProgramBuffer(builder,
-                          fb::CreateProgram(builder, model, options, generation, entries, kernels,
-                                            weights, kvKinds, ropes, codeObjects));
+  auto temperatures = tables(builder, program.temperatures, encodeTemperature);
+  fb::FinishProgramBuffer(
+      builder, fb::CreateProgram(builder, model, options, generation, entries, kernels, weights,
+                                 kvKinds, ropes, codeObjects, temperatures,
+                                 static_cast<fb::WeightOrigin>(program.weightSource.origin),
+                                 program.weightSource.value, program.weightSource.seed));
   const auto *data = reinterpret_cast<const std::byte *>(builder.GetBufferPointer());
   return {data, data + builder.GetSize()};
 }

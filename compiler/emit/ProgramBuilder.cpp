@@ -67,6 +67,8 @@ public:
 
   LogicalResult run() {
     addModel();
+    if (failed(addWeightSource()))
+      return failure();
     for (auto table : module_.getOps<lm::RopeTableOp>())
       addRope(table);
     llvm::DenseSet<StringAttr> used;
@@ -85,6 +87,7 @@ public:
 
 private:
   void addModel();
+  LogicalResult addWeightSource();
   void addRope(lm::RopeTableOp table);
   LogicalResult addWeight(lm::ParamOp param);
   LogicalResult addKernel(cmd::KernelOp kernel);
@@ -101,6 +104,7 @@ private:
   std::vector<WeightPlan> &weights_;
   llvm::StringMap<uint32_t> weightIndex_, kernelIndex_, ropeIndex_;
   llvm::StringMap<AffineMap> grids_;
+  std::vector<lm::KvType> kvTypes_; ///< of program_.kvKinds
 };
 
 void ProgramBuilder::addModel() {
@@ -122,6 +126,19 @@ void ProgramBuilder::addModel() {
   program_.options.maxStepTokens = static_cast<uint32_t>(getInt(options, "max_step_tokens", 1));
   program_.options.maxBatchSize = static_cast<uint32_t>(getInt(options, "max_batch_size", 1));
   program_.options.maxLength = static_cast<uint64_t>(getInt(options, "max_length", 1));
+}
+
+LogicalResult ProgramBuilder::addWeightSource() {
+  auto options = module_->getAttrOfType<DictionaryAttr>(lm::optionsAttrName);
+  if (!options || !options.contains(syntheticWeightsName))
+    return success();
+  std::string text = getString(options, syntheticWeightsName);
+  std::optional<WeightSource> source = parseWeightSource(text);
+  if (!source)
+    return module_.emitError() << "lm.options." << syntheticWeightsName << ": found '" << text
+                               << "', expected random:SEED or splat:VALUE";
+  program_.weightSource = *source;
+  return success();
 }
 
 void ProgramBuilder::addRope(lm::RopeTableOp table) {
@@ -259,8 +276,13 @@ LogicalResult ProgramBuilder::addKv(Operation *op, lm::KvType type) {
   size_t index = static_cast<size_t>(type.getKind());
   if (index > program_.kvKinds.size() || index >= L4_MAX_KV_KINDS)
     return op->emitOpError("uses KV kind ") << index << ", expected kinds in order from 0";
-  if (index == program_.kvKinds.size())
+  if (index == program_.kvKinds.size()) {
     program_.kvKinds.push_back(std::move(kind));
+    kvTypes_.push_back(type);
+  }
+  if (kvTypes_[index] != type)
+    return op->emitOpError("uses ")
+           << type << ", but KV kind " << index << " is " << kvTypes_[index];
   return success();
 }
 
@@ -277,8 +299,13 @@ LogicalResult ProgramBuilder::addInput(cmd::EntryOp entry, unsigned index, Entry
                    .Case("cos", InputRole::Cos)
                    .Case("sin", InputRole::Sin)
                    .Default(InputRole::Tensor);
-  if (auto rope = dict.getAs<FlatSymbolRefAttr>("rope"))
-    input.rope = ropeIndex_.lookup(rope.getValue());
+  if (auto rope = dict.getAs<FlatSymbolRefAttr>("rope")) {
+    auto table = ropeIndex_.find(rope.getValue());
+    if (table == ropeIndex_.end())
+      return entry.emitOpError("input ")
+             << index << " names " << rope << ", which is no rope table";
+    input.rope = table->second;
+  }
   if (isa<lm::BatchType>(type)) {
     input.role = InputRole::Batch;
     input.type = ElementType::I64;

@@ -18,6 +18,10 @@
 
 namespace llama4 {
 
+/// Entry of lm.options: weights are made up at load, "random:SEED" or "splat:VALUE". Absent: they
+/// come from the checkpoint.
+inline constexpr llvm::StringLiteral syntheticWeightsName = "synthetic_weights";
+
 /// A weight of the program and how to make it: `spec.source` is still null, `source` names the
 /// tensor of the checkpoint.
 struct WeightPlan {

@@ -33,6 +33,20 @@ std::string placeText(const Location &where) {
   return sourceFile(where) + ":" + std::to_string(where.line());
 }
 
+/// " from "NAME" ..." and what is done to the stored values.
+std::string sourceText(const StoredTensor &stored) {
+  std::string text = " from \"" + stored.source + "\"";
+  if (stored.unpermuteHeads)
+    text += " unpermute " + std::to_string(stored.unpermuteHeads) + " heads";
+  if (stored.transpose)
+    text += " transposed";
+  if (stored.firstRow)
+    text += " from row " + std::to_string(stored.firstRow);
+  if (!stored.scale.empty())
+    text += " times \"" + stored.scale + "\"";
+  return text;
+}
+
 /// Writes one entry; values are called by their input's name or numbered in order of definition.
 class EntryDump {
 public:
@@ -44,7 +58,8 @@ public:
     for (const Input &input : entry_.inputs()) {
       names_[input.value] = "%" + input.name;
       out_ += "  input %" + input.name + ": " + valueText(entry_.value(input.value));
-      out_ += (input.rope.empty() ? "" : " from " + input.rope) + "\n";
+      const std::string &table = input.rope.empty() ? input.temperature : input.rope;
+      out_ += (table.empty() ? "" : " from " + table) + "\n";
     }
     for (const Node &node : entry_.nodes())
       dump(node);
@@ -64,7 +79,8 @@ private:
     case ValueKind::Kv:
       return "kv \"" + value.kv.name + "\" layers " + std::to_string(value.kv.layers) + " heads " +
              std::to_string(value.kv.heads) + " dim " + std::to_string(value.kv.dim) + " " +
-             std::string(elementName(value.kv.element));
+             std::string(elementName(value.kv.element)) +
+             (value.kv.chunk ? " chunk " + std::to_string(value.kv.chunk) : "");
     }
     return "unknown";
   }
@@ -73,23 +89,31 @@ private:
     out_ += "  ";
     for (ValueId id : node.results) {
       names_[id] = "%" + std::to_string(next_++);
-      out_ += names_[id] + " = ";
+      out_ += names_[id] + (id == node.results.back() ? " = " : ", ");
     }
     out_ += opName(node.kind);
     for (size_t i = 0; i < node.operands.size(); ++i)
       out_ += (i ? ", " : " ") + names_[node.operands[i]];
     if (node.parameter)
       out_ += ", " + node.parameter->name;
-    if (node.kind == OpKind::RmsNorm)
+    for (const Parameter *weight : {node.gate, node.up, node.down})
+      out_ += weight ? ", " + weight->name : "";
+    if (node.kind == OpKind::QkNorm)
+      out_ += " dim " + std::to_string(node.dim);
+    if (node.kind == OpKind::RmsNorm || node.kind == OpKind::QkNorm)
       out_ += " eps " + numberText(node.number);
     if (node.kind == OpKind::Attention)
       out_ += " scale " + numberText(node.number);
+    if (node.chunk)
+      out_ += " chunk " + std::to_string(node.chunk);
+    if (node.kind == OpKind::Route)
+      out_ += " top " + std::to_string(node.top);
     if (node.kind == OpKind::KvLayer)
       out_ += " layer " + std::to_string(node.layer);
     if (node.kind == OpKind::Rope)
       out_ += node.style == RotateStyle::Half ? " half" : " pairs";
     for (ValueId id : node.results)
-      out_ += " : " + valueText(entry_.value(id));
+      out_ += (id == node.results.front() ? " : " : ", ") + valueText(entry_.value(id));
     out_ += "  // " + node.path + " " + placeText(node.where) + "\n";
   }
 
@@ -114,12 +138,13 @@ std::string dumpGraph(const Graph &graph) {
       out += (i ? ", " : "") + numberText(static_cast<double>(table.invFreq[i]));
     out += "]  // " + placeText(table.declared) + "\n";
   }
+  for (const TemperatureTable &table : graph.temperatureTables())
+    out += "temperature_table " + table.name + " attn_scale " +
+           numberText(static_cast<double>(table.attnScale)) + " floor_scale " +
+           std::to_string(table.floorScale) + "  // " + placeText(table.declared) + "\n";
   for (const auto &parameter : graph.parameters()) {
-    out += "param " + parameter->name + ": " + typeText(parameter->type) + " from \"" +
-           parameter->source + "\"";
-    if (parameter->unpermuteHeads)
-      out += " unpermute " + std::to_string(parameter->unpermuteHeads) + " heads";
-    out += "  // " + placeText(parameter->declared) + "\n";
+    out += "param " + parameter->name + ": " + typeText(parameter->type) +
+           sourceText(parameter->stored) + "  // " + placeText(parameter->declared) + "\n";
   }
   for (const auto &entry : graph.entries())
     EntryDump(*entry, out).run();

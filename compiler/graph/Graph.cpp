@@ -28,9 +28,9 @@ ValueId Entry::addValue(Value value) {
 }
 
 ValueId Entry::addInput(const std::string &name, Value value, const std::string &role,
-                        const std::string &rope) {
+                        const std::string &rope, const std::string &temperature) {
   ValueId id = addValue(std::move(value));
-  inputs_.push_back({id, name, role, rope});
+  inputs_.push_back({id, name, role, rope, temperature});
   return id;
 }
 
@@ -39,10 +39,15 @@ Tensor Entry::input(const std::string &name, TensorType type, const std::string 
   return {this, addInput(name, {ValueKind::Tensor, std::move(type), {}}, role, rope)};
 }
 
-Batch Entry::batch() { return {this, addInput("batch", {ValueKind::Batch, {}, {}}, "batch", "")}; }
+Tensor Entry::temperature(const std::string &name, const std::string &table) {
+  Value value{ValueKind::Tensor, {Element::F32, {kSymbol, 1}}, {}};
+  return {this, addInput(name, std::move(value), "temperature", "", table)};
+}
 
-KvState Entry::kv(KvType type) {
-  return {this, addInput("kv", {ValueKind::Kv, {}, std::move(type)}, "kv", "")};
+Batch Entry::batch() { return {this, addInput("batch", {ValueKind::Batch, {}, {}}, "batch")}; }
+
+KvState Entry::kv(KvType type, const std::string &name) {
+  return {this, addInput(name, {ValueKind::Kv, {}, std::move(type)}, "kv")};
 }
 
 void Entry::output(Tensor tensor, Location where) {
@@ -56,10 +61,16 @@ void Entry::output(Tensor tensor, Location where) {
 }
 
 ValueId Entry::append(Node node, Value result) {
-  ValueId id = addValue(std::move(result));
-  node.results.push_back(id);
+  return append(std::move(node), std::vector<Value>{std::move(result)}).front();
+}
+
+std::vector<ValueId> Entry::append(Node node, std::vector<Value> results) {
+  std::vector<ValueId> ids;
+  for (Value &result : results)
+    ids.push_back(addValue(std::move(result)));
+  node.results = ids;
   appendWithoutResult(std::move(node));
-  return id;
+  return ids;
 }
 
 void Entry::appendWithoutResult(Node node) {
@@ -78,6 +89,11 @@ Entry &Graph::addEntry(std::string name, std::string symbol, int64_t bound) {
 
 void Graph::addRopeTable(std::string name, std::vector<float> invFreq, Location where) {
   ropeTables_.push_back({std::move(name), std::move(invFreq), where});
+}
+
+void Graph::addTemperatureTable(std::string name, float attnScale, int64_t floorScale,
+                                Location where) {
+  temperatureTables_.push_back({std::move(name), attnScale, floorScale, where});
 }
 
 const Parameter *Graph::parameter(const std::string &name, std::vector<int64_t> dims,
@@ -101,8 +117,9 @@ const Parameter *Graph::parameter(const std::string &name, std::vector<int64_t> 
     report(where, stored.status().message());
     return nullptr;
   }
-  parameters_.push_back(std::make_unique<Parameter>(Parameter{
-      name, {stored->element, std::move(dims)}, stored->source, stored->unpermuteHeads, where}));
+  TensorType type{stored->element, std::move(dims)};
+  parameters_.push_back(
+      std::make_unique<Parameter>(Parameter{name, std::move(type), stored.take(), where}));
   it->second = parameters_.back().get();
   return it->second;
 }

@@ -21,26 +21,38 @@
 
 namespace llama4::graph {
 
+/// What the checkpoint says about a parameter: #lm.source and the element format.
+struct StoredTensor {
+  Element element = Element::F32; ///< the format in which the artifact keeps it
+  std::string source;             ///< name of the tensor in the checkpoint
+  int64_t unpermuteHeads = 0;     ///< heads whose rows are permuted in the checkpoint; 0 = none
+  bool transpose = false;         ///< the two innermost extents are stored swapped
+  int64_t firstRow = 0;   ///< the stored row (after transpose, of each expert) that is row 0
+  bool perExpert = false; ///< rank 3: a tensor per expert, `*` in the names is its number
+  std::string scale = {}; ///< tensor of factors, one per row or one in all; empty = none
+};
+
 /// A weight. `name` is canonical: the tensor's name in the Hugging Face layout.
 struct Parameter {
   std::string name;
-  TensorType type;            ///< element format as stored, static extents
-  std::string source;         ///< name of the tensor in the checkpoint
-  int64_t unpermuteHeads = 0; ///< heads whose rows are permuted in the checkpoint; 0 = none
+  TensorType type; ///< element format and static extents
+  StoredTensor stored;
   Location declared;
-};
-
-/// What the checkpoint says about a parameter.
-struct StoredTensor {
-  Element element = Element::F32;
-  std::string source;
-  int64_t unpermuteHeads = 0;
 };
 
 /// Looks a canonical name up; `dims` are the extents that the model expects. Errors are sentences
 /// without place.
 using ParameterResolver =
     std::function<Result<StoredTensor>(const std::string &name, std::span<const int64_t> dims)>;
+
+/// The parameters of an attention temperature: 1 + attnScale * log(1 + floor((position + 1) /
+/// floorScale)).
+struct TemperatureTable {
+  std::string name;
+  float attnScale = 0;
+  int64_t floorScale = 1;
+  Location declared;
+};
 
 /// Inverse frequencies of a rotary embedding, one per pair of a head.
 struct RopeTable {
@@ -63,8 +75,12 @@ struct Node {
   OpKind kind = OpKind::Add;
   std::vector<ValueId> operands;
   const Parameter *parameter = nullptr; ///< embed, linear, rms_norm, bias: the weight
-  double number = 0;                    ///< rms_norm: eps; attention: scale
-  int64_t layer = 0;                    ///< kv_layer
+  const Parameter *gate = nullptr, *up = nullptr, *down = nullptr; ///< experts
+  double number = 0; ///< rms_norm, qk_norm: eps; attention: scale
+  int64_t layer = 0; ///< kv_layer
+  int64_t chunk = 0; ///< attention: positions of a chunk beyond which keys are hidden; 0 = causal
+  int64_t dim = 0;   ///< qk_norm: columns of a head
+  int64_t top = 0;   ///< route: experts per token
   RotateStyle style = RotateStyle::Half;
   std::vector<ValueId> results;
   Location where;
@@ -75,7 +91,8 @@ struct Node {
 struct Input {
   ValueId value = 0;
   std::string name, role;
-  std::string rope; ///< the rope table that fills it, or empty
+  std::string rope;        ///< the rope table that fills it, or empty
+  std::string temperature; ///< the temperature table that fills it, or empty
 };
 
 class Graph;
@@ -91,8 +108,10 @@ public:
   /// cos and sin.
   Tensor input(const std::string &name, TensorType type, const std::string &role,
                const std::string &rope = "");
+  /// An argument f32[symbol, 1] that the engine fills from a temperature table.
+  Tensor temperature(const std::string &name, const std::string &table);
   Batch batch();
-  KvState kv(KvType type);
+  KvState kv(KvType type, const std::string &name = "kv");
   /// Appends a result. A poisoned one is an error unless an error explains it.
   void output(Tensor tensor, Location where = Location::current());
 
@@ -107,11 +126,12 @@ public:
 
   /// Appends an op (for Ops.cpp): fills in results and the current path.
   ValueId append(Node node, Value result);
+  std::vector<ValueId> append(Node node, std::vector<Value> results);
   void appendWithoutResult(Node node);
 
 private:
   ValueId addInput(const std::string &name, Value value, const std::string &role,
-                   const std::string &rope);
+                   const std::string &rope = "", const std::string &temperature = "");
   ValueId addValue(Value value);
 
   Graph &graph_;
@@ -135,6 +155,8 @@ public:
   Entry &addEntry(std::string name, std::string symbol, int64_t bound);
   void addRopeTable(std::string name, std::vector<float> invFreq,
                     Location where = Location::current());
+  void addTemperatureTable(std::string name, float attnScale, int64_t floorScale,
+                           Location where = Location::current());
   /// The weight called `name`, declared on first use; null (with an error) where the checkpoint
   /// has no such tensor or where it was declared with other extents.
   const Parameter *parameter(const std::string &name, std::vector<int64_t> dims, Location where);
@@ -158,6 +180,7 @@ public:
   /// In order of declaration.
   const std::vector<std::unique_ptr<Parameter>> &parameters() const { return parameters_; }
   const std::vector<RopeTable> &ropeTables() const { return ropeTables_; }
+  const std::vector<TemperatureTable> &temperatureTables() const { return temperatureTables_; }
   /// Elements of all parameters.
   int64_t parameterCount() const;
 
@@ -172,6 +195,7 @@ private:
   std::vector<std::unique_ptr<Parameter>> parameters_;
   std::map<std::string, const Parameter *> byName_; ///< null where it could not be resolved
   std::vector<RopeTable> ropeTables_;
+  std::vector<TemperatureTable> temperatureTables_;
   std::vector<std::string> mistakes_, remarks_;
   std::string path_;
 };

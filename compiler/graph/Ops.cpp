@@ -145,7 +145,58 @@ Tensor attention(Tensor query, KvLayer kv, Batch batch, double scale, Location w
     return {};
   Node node = makeNode(OpKind::Attention, {query, kv, batch}, where);
   node.number = scale;
+  node.chunk = stateOf(kv).chunk;
   return append(*entry, std::move(node), shape::attention({query.type(), "query"}, stateOf(kv)));
+}
+
+Tensor qkNorm(Tensor x, int64_t dim, double eps, Location where) {
+  Entry *entry = commonEntry(OpKind::QkNorm, {x}, where);
+  if (!entry)
+    return {};
+  Node node = makeNode(OpKind::QkNorm, {x}, where);
+  node.dim = dim;
+  node.number = eps;
+  return append(*entry, std::move(node), shape::qkNorm({x.type(), "input"}, dim, eps));
+}
+
+Tensor temperature(Tensor x, Tensor factors, Location where) {
+  Entry *entry = commonEntry(OpKind::Temperature, {x, factors}, where);
+  if (!entry)
+    return {};
+  return append(*entry, makeNode(OpKind::Temperature, {x, factors}, where),
+                shape::temperature({x.type(), "input"}, {factors.type(), "temperature"}));
+}
+
+Routing route(Tensor logits, int64_t top, Location where) {
+  Entry *entry = commonEntry(OpKind::Route, {logits}, where);
+  if (!entry)
+    return {};
+  Node node = makeNode(OpKind::Route, {logits}, where);
+  node.top = top;
+  Result<shape::RouteTypes> types = shape::route({logits.type(), "logits"}, top);
+  if (!types.ok()) {
+    report(*entry, node, types.status());
+    return {};
+  }
+  std::vector<ValueId> ids =
+      entry->append(std::move(node), {Value{ValueKind::Tensor, types->ids, {}},
+                                      Value{ValueKind::Tensor, types->scores, {}}});
+  return {{entry, ids[0]}, {entry, ids[1]}};
+}
+
+Tensor experts(Tensor x, const Routing &routing, const Parameter *gate, const Parameter *up,
+               const Parameter *down, Location where) {
+  Entry *entry = commonEntry(OpKind::Experts, {x, routing.ids, routing.scores}, where);
+  if (!entry || !gate || !up || !down)
+    return {};
+  Node node = makeNode(OpKind::Experts, {x, routing.ids, routing.scores}, where);
+  node.gate = gate;
+  node.up = up;
+  node.down = down;
+  return append(*entry, std::move(node),
+                shape::experts({x.type(), "input"}, {routing.ids.type(), "ids"},
+                               {routing.scores.type(), "scores"}, {gate->type, gate->name},
+                               {up->type, up->name}, {down->type, down->name}));
 }
 
 Tensor gather(Tensor source, Tensor rows, Location where) {

@@ -28,9 +28,25 @@ Tensor rope(Tensor x, Tensor cos, Tensor sin, RotateStyle style,
 /// Stores the step's keys and values [T, kv heads * dim] in the pages of their sequences.
 void kvWrite(Tensor key, Tensor value, KvLayer kv, Batch batch,
              Location where = Location::current());
-/// Causal attention of query [T, heads * dim] over the state -> [T, heads * dim].
+/// Causal attention of query [T, heads * dim] over the state -> [T, heads * dim]; over a state
+/// with a chunk only keys of the query's own chunk are seen.
 Tensor attention(Tensor query, KvLayer kv, Batch batch, double scale,
                  Location where = Location::current());
+/// x * rsqrt(mean(x^2) + eps) in every head of `dim` columns.
+Tensor qkNorm(Tensor x, int64_t dim, double eps, Location where = Location::current());
+/// Every row of x [T, N] times its number of `factors` [T, 1].
+Tensor temperature(Tensor x, Tensor factors, Location where = Location::current());
+
+/// The experts of every token: ids i32[T, top] and scores f32[T, top].
+struct Routing {
+  Tensor ids, scores;
+};
+/// The `top` largest of logits [T, E] in descending order, scored by their sigmoid.
+Routing route(Tensor logits, int64_t top, Location where = Location::current());
+/// Sum over the chosen experts of down(silu(gate(s x)) * up(s x)); gate and up [E, F, H], down
+/// [E, H, F].
+Tensor experts(Tensor x, const Routing &routing, const Parameter *gate, const Parameter *up,
+               const Parameter *down, Location where = Location::current());
 /// The named rows [R] of source [?, N].
 Tensor gather(Tensor source, Tensor rows, Location where = Location::current());
 

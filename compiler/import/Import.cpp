@@ -43,7 +43,8 @@ private:
   void annotateArguments(func::FuncOp func, const graph::Entry &entry);
 
   // Inside an entry.
-  Value load(const graph::Node &node, Location loc);
+  Value load(const graph::Parameter *parameter, Location loc);
+  Value load(const graph::Node &node, Location loc) { return load(node.parameter, loc); }
   Value operand(const graph::Node &node, size_t index) { return values_[node.operands[index]]; }
   Operation *importNode(const graph::Node &node, Location loc);
 
@@ -132,6 +133,9 @@ OwningOpRef<ModuleOp> Importer::run() {
   for (const graph::RopeTable &table : graph_.ropeTables())
     lm::RopeTableOp::create(builder_, location(table.declared, table.name), table.name,
                             table.invFreq);
+  for (const graph::TemperatureTable &table : graph_.temperatureTables())
+    lm::TemperatureTableOp::create(builder_, location(table.declared, table.name), table.name,
+                                   APFloat(table.attnScale), table.floorScale);
   for (const auto &parameter : graph_.parameters())
     importParameter(*parameter);
   for (const auto &entry : graph_.entries())
@@ -142,8 +146,10 @@ OwningOpRef<ModuleOp> Importer::run() {
 }
 
 void Importer::importParameter(const graph::Parameter &parameter) {
+  const graph::StoredTensor &stored = parameter.stored;
   auto source =
-      lm::SourceAttr::get(builder_.getContext(), parameter.source, parameter.unpermuteHeads);
+      lm::SourceAttr::get(builder_.getContext(), stored.source, stored.unpermuteHeads,
+                          stored.transpose, stored.firstRow, stored.perExpert, stored.scale);
   lm::ParamOp::create(builder_, location(parameter.declared, parameter.name), parameter.name,
                       tensorType(parameter.type), source);
 }
@@ -155,6 +161,9 @@ void Importer::annotateArguments(func::FuncOp func, const graph::Entry &entry) {
     if (!input.rope.empty())
       func.setArgAttr(index, lm::argRopeAttrName,
                       FlatSymbolRefAttr::get(builder_.getContext(), input.rope));
+    if (!input.temperature.empty())
+      func.setArgAttr(index, lm::argTemperatureAttrName,
+                      FlatSymbolRefAttr::get(builder_.getContext(), input.temperature));
   }
 }
 
@@ -201,11 +210,10 @@ void Importer::importEntry(const graph::Entry &entry) {
 // Ops
 //===----------------------------------------------------------------------===//
 
-Value Importer::load(const graph::Node &node, Location loc) {
-  Value &value = loaded_[node.parameter];
+Value Importer::load(const graph::Parameter *parameter, Location loc) {
+  Value &value = loaded_[parameter];
   if (!value)
-    value = lm::LoadParamOp::create(builder_, loc, tensorType(node.parameter->type),
-                                    node.parameter->name);
+    value = lm::LoadParamOp::create(builder_, loc, tensorType(parameter->type), parameter->name);
   return value;
 }
 
@@ -237,8 +245,24 @@ Operation *Importer::importNode(const graph::Node &node, Location loc) {
   }
   case OpKind::KvWrite:
     return lm::KvWriteOp::create(builder_, loc, input(0), input(1), input(2), input(3));
-  case OpKind::Attention:
-    return lm::AttentionOp::create(builder_, loc, input(0), input(1), input(2), number);
+  case OpKind::Attention: {
+    auto op = lm::AttentionOp::create(builder_, loc, input(0), input(1), input(2), number);
+    if (node.chunk) {
+      op.setMask(lm::MaskKind::Chunked);
+      op.setChunk(node.chunk);
+    }
+    return op;
+  }
+  case OpKind::QkNorm:
+    return lm::QkNormOp::create(builder_, loc, input(0), node.dim, APFloat(number));
+  case OpKind::Temperature:
+    return lm::TemperatureOp::create(builder_, loc, input(0), input(1));
+  case OpKind::Route:
+    return lm::RouteOp::create(builder_, loc, input(0), node.top);
+  case OpKind::Experts: {
+    Value gate = load(node.gate, loc), up = load(node.up, loc), down = load(node.down, loc);
+    return lm::ExpertsOp::create(builder_, loc, input(0), input(1), input(2), gate, up, down);
+  }
   case OpKind::Add:
     return lm::AddOp::create(builder_, loc, input(0), input(1));
   case OpKind::Mul:

@@ -21,23 +21,25 @@ namespace llama4::pack {
 /// are put back.
 class SourceRows {
 public:
-  /// `tensor` has rows * cols elements and outlives the object; `unpermuteHeads` (0 = none) divides
-  /// the rows into heads of an even number of rows.
+  /// `tensor` is rows of `cols` elements and outlives the object; `unpermuteHeads` (0 = none)
+  /// divides the rows into heads of an even number of rows. Of a vector (one row: a bias) it
+  /// divides the elements.
   static Result<SourceRows> create(const SourceTensor &tensor, int64_t rows, int64_t cols,
                                    int64_t unpermuteHeads);
 
   /// Row `row` as float32; `out` holds cols floats.
   Status decode(int64_t row, std::span<float> out) const;
-  /// Row `row` as it is stored.
+  /// Row `row` as it is stored; not for a permuted vector, whose elements are not in order.
   std::span<const std::byte> raw(int64_t row) const;
   const SourceTensor &tensor() const { return *tensor_; }
 
 private:
-  int64_t storedRow(int64_t row) const;
+  int64_t storedPlace(int64_t row) const;
 
   const SourceTensor *tensor_ = nullptr;
   int64_t cols_ = 0;
-  int64_t headRows_ = 0; ///< rows of a permuted head, 0 = none
+  int64_t headRows_ = 0;          ///< rows of a permuted head, 0 = none
+  bool permutedElements_ = false; ///< the elements of one row are permuted, not rows
   uint64_t rowBytes_ = 0;
 };
 

@@ -52,7 +52,8 @@ Status Frame::evaluate(lm::LinearOp op) {
   return bindResults(op, std::move(results));
 }
 
-/// softmax(scale q k^T) v for all heads of one token, over positions 0 to its own.
+/// softmax(scale q k^T) v for all heads of one token, over the positions of its chunk (of all,
+/// where the mask has none) up to its own.
 Status Frame::attendToken(lm::AttentionOp op, int64_t token, std::span<float> out) {
   lm::KvLayerType type = op.getKv().getType();
   const KvLayerRef layer = layerOf(op.getKv());
@@ -62,7 +63,8 @@ Status Frame::attendToken(lm::AttentionOp op, int64_t token, std::span<float> ou
   const double scale = op.getScale().convertToFloat();
   const int32_t sequence = batch_.sequences[token];
   std::vector<std::span<const float>> keys, values;
-  for (int64_t p = 0; p <= position; ++p) {
+  const int64_t chunk = op.getChunk().value_or(0);
+  for (int64_t p = chunk == 0 ? 0 : position - position % chunk; p <= position; ++p) {
     keys.push_back(interpreter_.kv_.read(layer, Plane::Key, sequence, p));
     values.push_back(interpreter_.kv_.read(layer, Plane::Value, sequence, p));
     if (keys.back().empty() || values.back().empty())

@@ -75,7 +75,8 @@ Status Frame::dispatch(Operation *op) {
   return llvm::TypeSwitch<Operation *, Status>(op)
       .Case<lm::LoadParamOp, lm::EmbedOp, lm::LinearOp, lm::AttentionOp, lm::AddOp, lm::MulOp,
             lm::BiasOp, lm::SiluOp, lm::RmsNormOp, lm::RopeOp, lm::KvWriteOp, lm::QuantizeRowsOp,
-            lm::GatherOp, lm::RowOp>([&](auto known) { return evaluate(known); })
+            lm::GatherOp, lm::QkNormOp, lm::TemperatureOp, lm::RouteOp, lm::ExpertsOp, lm::RowOp>(
+          [&](auto known) { return evaluate(known); })
       .Case([&](lm::KvLayerOp layer) {
         layers_[layer.getResult()] = {layer.getKv().getType().getKind(),
                                       static_cast<int64_t>(layer.getLayer())};

@@ -47,6 +47,12 @@ private:
   Status evaluate(lm::KvWriteOp op);
   Status evaluate(lm::QuantizeRowsOp op);
   Status evaluate(lm::GatherOp op);
+  Status evaluate(lm::QkNormOp op);
+  Status evaluate(lm::TemperatureOp op);
+
+  // Experts.cpp
+  Status evaluate(lm::RouteOp op);
+  Status evaluate(lm::ExpertsOp op);
 
   // Contractions.cpp and Frame.cpp: ops with regions.
   Status evaluate(lm::LinearOp op);

@@ -16,7 +16,7 @@ namespace llama4::reference {
 
 using lm::shape::Element;
 
-/// A dense tensor of rank 1 or 2, row-major. `values` holds the decoded elements of every format
+/// A dense tensor of rank 1 to 3, row-major. `values` holds the decoded elements of every format
 /// but i32, whose elements are in `ints`. A q8_32 tensor also keeps what it stores: `quants` [rows,
 /// 32 nb] and `scales` [rows, nb], nb = ceil(columns / 32).
 struct HostTensor {
@@ -31,9 +31,14 @@ struct HostTensor {
   static HostTensor floats(std::vector<int64_t> shape, std::vector<float> values);
   static HostTensor indices(std::vector<int32_t> ints);
 
-  /// Rank 2: rows and columns. Rank 1: one row, or as many rows as elements for indices.
-  int64_t rows() const { return shape.size() == 2 ? shape[0] : isIndices() ? shape[0] : 1; }
-  int64_t columns() const { return isIndices() ? 1 : shape.back(); }
+  /// Rank 2: rows and columns. Rank 3: the rows of all experts, one expert after the other. Rank 1:
+  /// one row, or as many rows as elements for indices.
+  int64_t rows() const {
+    if (shape.size() == 1)
+      return isIndices() ? shape[0] : 1;
+    return shape.size() == 3 ? shape[0] * shape[1] : shape[0];
+  }
+  int64_t columns() const { return shape.size() == 1 && isIndices() ? 1 : shape.back(); }
   bool isIndices() const { return element == Element::I32; }
   std::span<const float> row(int64_t index) const {
     return {values.data() + index * columns(), static_cast<size_t>(columns())};

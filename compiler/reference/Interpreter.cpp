@@ -5,6 +5,7 @@
 #include "compiler/reference/Frame.h"
 #include "runtime/format/Quoted.h"
 #include "runtime/format/Rope.h"
+#include "runtime/format/Temperature.h"
 
 using namespace mlir;
 
@@ -29,9 +30,15 @@ Result<std::shared_ptr<const HostTensor>> Interpreter::parameter(StringRef name)
   if (!op)
     return Status::invalidInput("found no parameter " + quoteName(name.str()) + " in the module");
   RankedTensorType type = op.getTensorType();
-  ParamRequest request{name.str(), op.getSource().getName().str(),
-                       op.getSource().getUnpermuteHeads(), elementOf(type.getElementType()),
-                       type.getShape().vec()};
+  ParamRequest request{name.str(),
+                       op.getSource().getName().str(),
+                       op.getSource().getUnpermuteHeads(),
+                       elementOf(type.getElementType()),
+                       type.getShape().vec(),
+                       op.getSource().getTranspose(),
+                       op.getSource().getFirstRow(),
+                       op.getSource().getPerExpert(),
+                       op.getSource().getScale().str()};
   LLAMA4_ASSIGN_OR_RETURN(HostTensor read, params_.read(request));
   values = std::make_shared<const HostTensor>(std::move(read));
   return values;
@@ -90,6 +97,19 @@ static Result<HostTensor> ropeInput(func::FuncOp func, unsigned index, const Bat
   return role == "cos" ? cos : sin;
 }
 
+/// What the engine would fill an argument with that is not given.
+static Result<HostTensor> tableInput(func::FuncOp func, unsigned index, const Batch &batch) {
+  auto symbol = func.getArgAttrOfType<FlatSymbolRefAttr>(index, lm::argTemperatureAttrName);
+  auto table = symbol ? SymbolTable::lookupNearestSymbolFrom<lm::TemperatureTableOp>(func, symbol)
+                      : lm::TemperatureTableOp();
+  if (!table)
+    return ropeInput(func, index, batch);
+  HostTensor factors = HostTensor::zeros(Element::F32, {batch.tokens(), 1});
+  fillTemperature(table.getAttnScale().convertToFloat(), table.getFloorScale(), batch.positions,
+                  factors.values.data(), 1);
+  return factors;
+}
+
 static Status bindInputs(Frame &frame, func::FuncOp func, const NamedTensors &inputs,
                          const Batch &batch) {
   for (BlockArgument argument : func.getArguments()) {
@@ -102,7 +122,7 @@ static Status bindInputs(Frame &frame, func::FuncOp func, const NamedTensors &in
     if (given != inputs.end()) {
       input = given->second;
     } else {
-      LLAMA4_ASSIGN_OR_RETURN(input, ropeInput(func, argument.getArgNumber(), batch));
+      LLAMA4_ASSIGN_OR_RETURN(input, tableInput(func, argument.getArgNumber(), batch));
     }
     input = convert(std::move(input), elementOf(type.getElementType()));
     LLAMA4_RETURN_IF_ERROR(checkInput(name, type, input));

@@ -44,8 +44,8 @@ public:
 
   /// Runs the function `name` on inputs called by `lm.name`, or arg0, arg1, ... where it has none;
   /// float inputs are rounded to the argument's format.
-  /// Float inputs are rounded to the argument's format. Arguments with `lm.rope` that are not given
-  /// are filled from the rope table and the batch's positions. Keys and values of earlier calls are
+  /// Arguments with `lm.rope` or `lm.temperature` that are not given are filled from their table
+  /// and the batch's positions. Keys and values of earlier calls are
   /// seen. Returns the results in order. Errors: InvalidInput for missing or misshapen inputs and
   /// for ops it doesn't know, each with its place.
   Result<std::vector<HostTensor>> runEntry(const std::string &name, const NamedTensors &inputs,

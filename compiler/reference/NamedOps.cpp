@@ -87,6 +87,34 @@ Status Frame::evaluate(lm::RmsNormOp op) {
   return bindResults(op, {std::move(result)});
 }
 
+Status Frame::evaluate(lm::QkNormOp op) {
+  const HostTensor &input = get(op.getInput());
+  const float eps = op.getEps().convertToFloat();
+  const auto dim = static_cast<size_t>(op.getDim());
+  HostTensor result = HostTensor::zeros(Element::F32, input.shape);
+  for (size_t head = 0; head < input.values.size(); head += dim) {
+    double squares = 0;
+    for (size_t i = head; i < head + dim; ++i)
+      squares += static_cast<double>(input.values[i]) * input.values[i];
+    const float scale =
+        1.0f / std::sqrt(static_cast<float>(squares / static_cast<double>(dim)) + eps);
+    for (size_t i = head; i < head + dim; ++i)
+      result.values[i] = input.values[i] * scale;
+  }
+  return bindResults(op, {std::move(result)});
+}
+
+Status Frame::evaluate(lm::TemperatureOp op) {
+  const HostTensor &factors = get(op.getTemperature());
+  HostTensor result = get(op.getInput());
+  if (factors.rows() != result.rows())
+    return Status::invalidInput("has " + std::to_string(result.rows()) + " rows of input and " +
+                                std::to_string(factors.rows()) + " temperatures");
+  for (size_t i = 0; i < result.values.size(); ++i)
+    result.values[i] *= factors.values[i / static_cast<size_t>(result.columns())];
+  return bindResults(op, {std::move(result)});
+}
+
 Status Frame::evaluate(lm::RopeOp op) {
   const HostTensor &input = get(op.getInput()), &cos = get(op.getCos()), &sin = get(op.getSin());
   if (cos.rows() != input.rows() || sin.rows() != input.rows())

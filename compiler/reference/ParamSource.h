@@ -10,13 +10,17 @@
 
 namespace llama4::reference {
 
-/// What an lm.param says.
+/// What an lm.param and its #lm.source say.
 struct ParamRequest {
   std::string name;   ///< canonical
   std::string source; ///< in the checkpoint
   int64_t unpermuteHeads = 0;
   Element element = Element::F32; ///< the format in which the artifact stores it
   std::vector<int64_t> shape;
+  bool transpose = false;
+  int64_t firstRow = 0;
+  bool perExpert = false; ///< `*` in source and scale stands for the expert
+  std::string scale = {}; ///< tensor of factors; empty = none
 };
 
 class ParamSource {
@@ -39,6 +43,10 @@ public:
   Result<HostTensor> read(const ParamRequest &request) override;
 
 private:
+  Result<const SourceTensor *> find(const ParamRequest &request, const std::string &name,
+                                    const std::vector<int64_t> &shape) const;
+  Status readMatrix(const ParamRequest &request, int64_t expert, std::span<float> out) const;
+  Status scaleRows(const ParamRequest &request, int64_t expert, std::span<float> out) const;
   Status round(const SourceTensor &tensor, const ParamRequest &request, HostTensor &values) const;
 
   const Checkpoint &checkpoint_;

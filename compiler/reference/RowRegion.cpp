@@ -6,6 +6,7 @@
 
 #include <algorithm>
 #include <cmath>
+#include <numeric>
 
 using namespace mlir;
 
@@ -89,14 +90,21 @@ Status RowRegion::rotate(lm::RotateOp op) {
   return {};
 }
 
-Lanes RowRegion::reduce(lm::ReduceOp op) {
-  const Lanes &input = lanes(op.getInput());
-  if (op.getKind() == lm::ReduceKind::Max)
-    return Lanes(width_, *std::max_element(input.begin(), input.end()));
-  double sum = 0;
-  for (float value : input)
-    sum += value;
-  return Lanes(width_, static_cast<float>(sum));
+Status RowRegion::reduce(lm::ReduceOp op) {
+  const auto dim = static_cast<int64_t>(op.getDim().value_or(width_));
+  if (dim < 1 || width_ % dim != 0)
+    return broken("reduces heads of " + std::to_string(dim) + " in " + std::to_string(width_) +
+                  " columns");
+  const Lanes input = lanes(op.getInput());
+  Lanes result;
+  for (auto head = input.begin(); head != input.end(); head += dim) {
+    const float value = op.getKind() == lm::ReduceKind::Max
+                            ? *std::max_element(head, head + dim)
+                            : static_cast<float>(std::accumulate(head, head + dim, 0.0));
+    result.insert(result.end(), dim, value);
+  }
+  lanes_[op.getResult()] = std::move(result);
+  return {};
 }
 
 Status RowRegion::put(lm::KvPutOp op) {
@@ -171,7 +179,7 @@ Status RowRegion::evaluate(Operation &op) {
       .Case([&](lm::RotateOp rotate) { status = this->rotate(rotate), done = true; })
       .Case([&](lm::KvPutOp put) { status = this->put(put), done = true; })
       .Case([&](lm::YieldOp) { done = true; })
-      .Case([&](lm::ReduceOp reduce) { result = this->reduce(reduce); })
+      .Case([&](lm::ReduceOp reduce) { status = this->reduce(reduce), done = true; })
       .Case([&](arith::CmpFOp compare) { result = this->compare(compare); })
       .Case([&](arith::ConstantOp constant) {
         frame_.evaluateConstant(constant);

@@ -26,7 +26,7 @@ private:
   Status load(lm::ElementOp op);
   Status rotate(lm::RotateOp op);
   Status put(lm::KvPutOp op);
-  Lanes reduce(lm::ReduceOp op);
+  Status reduce(lm::ReduceOp op);
   Lanes compare(mlir::arith::CmpFOp op);
   /// The elements of an operand, also of a constant outside of the region.
   const Lanes &lanes(mlir::Value value);

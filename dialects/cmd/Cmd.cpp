@@ -29,6 +29,17 @@ void CmdDialect::initialize() {
       >();
 }
 
+LogicalResult BufferType::verify(function_ref<InFlightDiagnostic()> emitError,
+                                 RankedTensorType tensor) {
+  bool fits = tensor.getRank() >= 1 && tensor.getRank() <= 3;
+  for (auto [index, extent] : llvm::enumerate(tensor.getShape()))
+    fits &= extent > 0 || (index == 0 && ShapedType::isDynamic(extent));
+  if (!fits)
+    return emitError() << "a buffer of " << tensor
+                       << ", expected rows over the symbol or a fixed number of them";
+  return success();
+}
+
 bool cmd::isBinding(Type type) { return !isa<lm::BatchType>(type); }
 
 static bool isContraction(Operation &op) { return isa<lm::LinearOp, lm::AttentionOp>(op); }
@@ -52,6 +63,9 @@ LogicalResult KernelOp::verify() {
     return emitOpError("must hold exactly one lm.embed, lm.row, lm.linear or lm.attention");
   if (!llvm::equal(yield.getValues(), fused->getResults()))
     return emitOpError("must yield the results of its op in order");
+  for (Type type : block.getArgumentTypes())
+    if (!isa<RankedTensorType, lm::KvLayerType, lm::BatchType>(type))
+      return emitOpError("reads ") << type << ", expected a tensor, a layer of state or the batch";
   if (getGrid().getNumDims() != 1 || getGrid().getNumResults() != 1 || getGrid().getNumSymbols())
     return emitOpError("grid must map the entry's symbol to one number of tiles");
   return success();
@@ -67,6 +81,26 @@ LogicalResult EntryOp::verify() {
   for (Type type : block.getArgumentTypes())
     if (!isa<BufferType, lm::BatchType, lm::KvType>(type))
       return emitOpError("input is ") << type << ", expected a buffer, the batch or paged state";
+  if (int64_t bound = getEntry().getBound(); bound < 1 || bound > lm::maxEntryBound)
+    return emitOpError("has the bound ") << bound << ", expected 1 to " << lm::maxEntryBound;
+  for (Operation &op : block)
+    if (!isa<AllocOp, WeightOp, DispatchOp, ReturnOp, lm::KvLayerOp>(op))
+      return op.emitOpError("is no command, expected allocs, weights, layers of state, dispatches "
+                            "and a return");
+  llvm::SmallDenseSet<Value> results;
+  for (Value result : block.getTerminator()->getOperands())
+    if (!result.getDefiningOp<AllocOp>() || !results.insert(result).second)
+      return block.getTerminator()->emitOpError(
+          "returns an input, a weight or one buffer twice, expected a cmd.alloc for every result");
+  return success();
+}
+
+LogicalResult DispatchOp::verify() {
+  llvm::SmallDenseSet<Value> taken(getIns().begin(), getIns().end());
+  for (Value out : getOuts())
+    if (!out.getDefiningOp<AllocOp>() || !taken.insert(out).second)
+      return emitOpError("writes an input, a weight or a buffer that it also names elsewhere, "
+                         "expected a cmd.alloc of its own for every output");
   return success();
 }
 

@@ -30,6 +30,7 @@ def Cmd_BufferType : TypeDef<Cmd_Dialect, "Buffer"> {
   }];
   let parameters = (ins "::mlir::RankedTensorType":$tensor);
   let assemblyFormat = "`<` $tensor `>`";
+  let genVerifyDecl = 1;
 }
 
 class Cmd_Op<string mnemonic, list<Trait> traits = []> : Op<Cmd_Dialect, mnemonic, traits>;
@@ -80,7 +81,8 @@ def Cmd_CallOp : Cmd_Op<"call", [DeclareOpInterfaceMethods<SymbolUserOpInterface
 def Cmd_EntryOp : Cmd_Op<"entry", [Symbol, IsolatedFromAbove, SingleBlock]> {
   let summary = "the commands of one entry, in order";
   let description = [{
-    Block arguments are the entry's inputs: buffers, the batch, paged state. `arguments` has one
+    Block arguments are the entry's inputs: buffers, the batch, paged state; the results are
+    `cmd.alloc`s that commands write, each once. `arguments` has one
     dictionary per input (name, role, rope table). `arena` is the bytes of transient memory at the
     bound, known after `cmd-plan-memory`.
   }];
@@ -113,8 +115,8 @@ def Cmd_DispatchOp : Cmd_Op<"dispatch", [AttrSizedOperandSegments,
   let summary = "runs all tiles of a kernel";
   let description = [{
     `ins` are buffers, layers of paged state and the batch, in the order of the kernel's block
-    arguments; `outs` the buffers it writes, in the order of its yields. `sources` names the ops of
-    the model that it computes.
+    arguments; `outs` the buffers it writes, in the order of its yields: `cmd.alloc`s, none of them
+    twice or also read. `sources` names the ops of the model that it computes.
   }];
   let arguments = (ins FlatSymbolRefAttr:$kernel, Variadic<AnyType>:$ins,
                        Variadic<Cmd_BufferType>:$outs, StrArrayAttr:$sources);
@@ -122,6 +124,7 @@ def Cmd_DispatchOp : Cmd_Op<"dispatch", [AttrSizedOperandSegments,
     $kernel (`ins` `(` $ins^ `:` type($ins) `)`)? (`outs` `(` $outs^ `:` type($outs) `)`)?
     `sources` $sources attr-dict
   }];
+  let hasVerifier = 1;
 }
 
 def Cmd_ReturnOp : Cmd_Op<"return", [Pure, Terminator, HasParent<"EntryOp">]> {

@@ -36,11 +36,15 @@ inline constexpr llvm::StringLiteral optionsAttrName = "lm.options";
 inline constexpr llvm::StringLiteral argNameAttrName = "lm.name";
 inline constexpr llvm::StringLiteral argRoleAttrName = "lm.role";
 inline constexpr llvm::StringLiteral argRopeAttrName = "lm.rope";
+inline constexpr llvm::StringLiteral argTemperatureAttrName = "lm.temperature";
+
+/// The largest bound that an entry's symbol may have.
+inline constexpr int64_t maxEntryBound = 1 << 24;
 
 /// The entry attribute of a function, or null when the function is no entry.
 EntryAttr getEntry(mlir::func::FuncOp func);
 
-/// Columns of a tensor: its innermost extent; 1 for a vector over the symbol.
+/// Columns of a tensor: its innermost extent; 1 for a scalar or a vector over the symbol.
 int64_t getColumns(mlir::RankedTensorType type);
 
 /// True when `region` only yields its block arguments in order.

@@ -28,6 +28,29 @@ struct KeepConstantsInRegions : DialectFoldInterface {
 };
 } // namespace
 
+/// Checks the sizes of paged state.
+static LogicalResult verifyHeads(function_ref<InFlightDiagnostic()> emitError, int64_t kind,
+                                 int64_t heads, int64_t dim) {
+  if (kind < 0 || heads < 1 || heads > (1 << 16) || dim < 1 || dim > (1 << 16))
+    return emitError() << "paged state has kind " << kind << " with " << heads << " heads of "
+                       << dim << ", expected a kind from 0 on and 1 to 65536 heads of that many";
+  return success();
+}
+
+LogicalResult KvType::verify(function_ref<InFlightDiagnostic()> emitError, StringRef name,
+                             int64_t kind, int64_t layers, int64_t heads, int64_t dim, Type,
+                             int64_t chunk) {
+  if (layers < 1 || chunk < 0)
+    return emitError() << "paged state '" << name << "' has " << layers << " layers and chunks of "
+                       << chunk << ", expected at least one layer and no negative chunk";
+  return verifyHeads(emitError, kind, heads, dim);
+}
+
+LogicalResult KvLayerType::verify(function_ref<InFlightDiagnostic()> emitError, int64_t kind,
+                                  int64_t heads, int64_t dim, Type) {
+  return verifyHeads(emitError, kind, heads, dim);
+}
+
 void LmDialect::initialize() {
   addInterfaces<KeepConstantsInRegions>();
   addTypes<
@@ -44,20 +67,40 @@ void LmDialect::initialize() {
       >();
 }
 
+/// Options that the passes and the program read have the type that they read; others are free.
+static LogicalResult verifyOptions(Operation *op, DictionaryAttr options) {
+  for (StringRef name : {"compute", "kv_type", "encoding"})
+    if (Attribute value = options.get(name); value && !isa<StringAttr>(value))
+      return op->emitError("'lm.options': ") << name << " is " << value << ", expected a string";
+  for (StringRef name : {"max_length", "max_batch_size", "max_step_tokens"}) {
+    Attribute value = options.get(name);
+    auto number = dyn_cast_or_null<IntegerAttr>(value);
+    bool fits = number && number.getType().isSignlessInteger(64) && number.getInt() >= 1;
+    if (value && !fits)
+      return op->emitError("'lm.options': ")
+             << name << " is " << value << ", expected an i64 of at least 1";
+  }
+  return success();
+}
+
 LogicalResult LmDialect::verifyOperationAttribute(Operation *op, NamedAttribute attr) {
   if (attr.getName() == entryAttrName) {
     auto entry = dyn_cast<EntryAttr>(attr.getValue());
     if (!entry || !isa<func::FuncOp>(op))
       return op->emitError("'lm.entry' must be an #lm.entry attribute on a function");
-    if (entry.getBound() < 1 || entry.getBound() > (1 << 24))
+    if (entry.getBound() < 1 || entry.getBound() > maxEntryBound)
       return op->emitError("the entry's bound is ")
-             << entry.getBound() << ", expected 1 to " << (1 << 24);
+             << entry.getBound() << ", expected 1 to " << maxEntryBound;
+    if (!cast<func::FuncOp>(op).getBody().hasOneBlock())
+      return op->emitError("an entry is straight-line code, expected a body of one block");
     return success();
   }
   if (attr.getName() == modelAttrName || attr.getName() == optionsAttrName) {
     if (!isa<ModuleOp>(op) || !isa<DictionaryAttr>(attr.getValue()))
       return op->emitError("'") << attr.getName().getValue()
                                 << "' must be a dictionary on the module";
+    if (attr.getName() == optionsAttrName)
+      return verifyOptions(op, cast<DictionaryAttr>(attr.getValue()));
     return success();
   }
   return op->emitError("unknown attribute '") << attr.getName().getValue() << "' of the lm dialect";
@@ -77,13 +120,37 @@ LogicalResult LmDialect::verifyRegionArgAttribute(Operation *op, unsigned, unsig
       return op->emitError("'lm.rope' of argument ") << arg << " must name an lm.rope_table";
     return success();
   }
+  if (attr.getName() == argTemperatureAttrName) {
+    auto symbol = dyn_cast<FlatSymbolRefAttr>(attr.getValue());
+    if (!symbol || !SymbolTable::lookupNearestSymbolFrom<TemperatureTableOp>(op, symbol))
+      return op->emitError("'lm.temperature' of argument ")
+             << arg << " must name an lm.temperature_table";
+    return success();
+  }
   return op->emitError("unknown argument attribute '")
          << attr.getName().getValue() << "' of the lm dialect";
+}
+
+LogicalResult SourceAttr::verify(function_ref<InFlightDiagnostic()> emitError, StringRef name,
+                                 int64_t unpermuteHeads, bool, int64_t firstRow, bool perExpert,
+                                 StringRef scale) {
+  if (unpermuteHeads < 0 || firstRow < 0)
+    return emitError() << "unpermute_heads is " << unpermuteHeads << " and first_row " << firstRow
+                       << ", expected at least 0";
+  if (!perExpert)
+    return success();
+  if (name.count('*') != 1 || (!scale.empty() && scale.count('*') != 1))
+    return emitError() << "per_expert needs one '*' in the name of the tensor and of its scale, "
+                          "found '"
+                       << name << "' and '" << scale << "'";
+  return success();
 }
 
 EntryAttr lm::getEntry(func::FuncOp func) { return func->getAttrOfType<EntryAttr>(entryAttrName); }
 
 int64_t lm::getColumns(RankedTensorType type) {
+  if (type.getRank() == 0)
+    return 1;
   return type.getRank() >= 2 || !type.isDynamicDim(0) ? type.getShape().back() : 1;
 }
 

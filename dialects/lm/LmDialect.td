@@ -9,8 +9,8 @@ def Lm_Dialect : Dialect {
   let cppNamespace = "::llama4::lm";
   let summary = "What a language model computes, on ragged tensors";
   let description = [{
-    A module holds parameters (`lm.param`), RoPE tables (`lm.rope_table`) and entries: functions
-    with an `lm.entry` attribute. Every entry has one bounded symbol (T tokens of all sequences of
+    A module holds parameters (`lm.param`), RoPE tables (`lm.rope_table`), temperatures
+    (`lm.temperature_table`) and entries: functions with an `lm.entry` attribute. Every entry has one bounded symbol (T tokens of all sequences of
     a step, or R gathered rows); a dynamic extent `?` always is that symbol. No tensor depends on
     the context length: past keys and values are paged state, `!lm.kv`.
 
@@ -21,7 +21,8 @@ def Lm_Dialect : Dialect {
 
     Module attributes: `lm.model` (what the program is: family, vocab_size, ...) and `lm.options`
     (what shapes the artifact: compute, kv_type, max_length, max_batch_size, max_step_tokens).
-    Argument attributes of an entry: `lm.name`, `lm.role`, and `lm.rope` on cos and sin.
+    Argument attributes of an entry: `lm.name`, `lm.role`, `lm.rope` on cos and sin,
+    `lm.temperature` on temperatures.
   }];
   let useDefaultAttributePrinterParser = 1;
   let useDefaultTypePrinterParser = 1;

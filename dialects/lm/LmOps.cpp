@@ -4,6 +4,8 @@
 
 #include "mlir/IR/Builders.h"
 
+#include <cmath>
+
 using namespace mlir;
 using namespace llama4;
 using namespace llama4::lm;
@@ -64,6 +66,8 @@ static LogicalResult verifyStored(Operation *op, Value result, int64_t width) {
 static LogicalResult verifyEpilogue(Operation *op, Region &region, unsigned arguments,
                                     ValueRange results, int64_t width) {
   Block &block = region.front();
+  if (block.empty())
+    return op->emitOpError("epilogue must end in lm.yield with one scalar per result of its group");
   if (block.getNumArguments() != arguments ||
       !llvm::all_of(block.getArgumentTypes(), [](Type type) { return type.isF32(); }))
     return op->emitOpError("epilogue has ")
@@ -82,16 +86,53 @@ static LogicalResult verifyEpilogue(Operation *op, Region &region, unsigned argu
 // Parameters
 //===----------------------------------------------------------------------===//
 
+static constexpr int64_t maxParamElements = int64_t{1} << 44;
+
+/// A laid out parameter: matrices in panels, vectors as a row of f32.
+static LogicalResult verifyLayout(Operation *op, RankedTensorType type) {
+  if (!type.getEncoding())
+    return success();
+  auto layout = dyn_cast<target::LayoutAttr>(type.getEncoding());
+  bool fits =
+      layout && (type.getRank() == 1 ? layout.getKind() == "row" && type.getElementType().isF32()
+                                     : layout.getKind() == "panels");
+  if (!fits)
+    return op->emitOpError("type is ")
+           << type << ", expected matrices in panels and vectors as a row of f32";
+  return success();
+}
+
 LogicalResult ParamOp::verify() {
   RankedTensorType type = getTensorType();
-  if (!type.hasStaticShape() || type.getRank() < 1 || type.getRank() > 2)
-    return emitOpError("type is ") << type << ", expected a static tensor of rank 1 or 2";
+  if (!type.hasStaticShape() || type.getRank() < 1 || type.getRank() > 3)
+    return emitOpError("type is ") << type << ", expected a static tensor of rank 1, 2 or 3";
   if (!isStorable(type.getElementType()) ||
       getFormat(type.getElementType(), BlockFormat::Q8_0) == BlockFormat::Q8_32)
     return emitOpError("elements are ")
            << type.getElementType() << ", expected f32, bf16, !lm.block<q8_0> or !lm.block<q4_1>";
-  if (isa<BlockType>(type.getElementType()) && (type.getRank() != 2 || type.getDimSize(1) % 32))
+  if (isa<BlockType>(type.getElementType()) && (type.getRank() < 2 || type.getShape().back() % 32))
     return emitOpError("type is ") << type << ", expected rows of a multiple of 32 columns";
+  if (getSource().getPerExpert() && type.getRank() != 3)
+    return emitOpError("type is ") << type << ", but only rank 3 has per_expert sources";
+  if (getSource().getTranspose() && type.getRank() == 1)
+    return emitOpError("type is ") << type << ", but transpose needs rank 2 or 3";
+  // What a plan or a file can count: extents that multiply without overflow.
+  int64_t elements = 1;
+  for (int64_t extent : type.getShape()) {
+    if (extent < 1 || extent > maxParamElements / elements)
+      return emitOpError("type is ") << type << ", expected extents of at least 1 and at most "
+                                     << maxParamElements << " elements in all";
+    elements *= extent;
+  }
+  return verifyLayout(*this, type);
+}
+
+LogicalResult TemperatureTableOp::verify() {
+  if (!std::isfinite(getAttnScale().convertToFloat()))
+    return emitOpError("attn_scale is not finite");
+  if (static_cast<int64_t>(getFloorScale()) < 1)
+    return emitOpError("floor_scale is ")
+           << static_cast<int64_t>(getFloorScale()) << ", expected at least 1";
   return success();
 }
 
@@ -187,8 +228,9 @@ LogicalResult LinearOp::verify() {
   }
   int64_t segments = 0;
   for (int64_t size : getGroups()) {
-    if (size < 1)
-      return emitOpError("groups must have at least one segment each");
+    if (size < 1 || size > static_cast<int64_t>(getWeights().size()))
+      return emitOpError("groups must have at least one segment each, together ")
+             << getWeights().size();
     segments += size;
   }
   if (segments != static_cast<int64_t>(getWeights().size()) || segments == 0 ||
@@ -252,6 +294,11 @@ ParseResult LinearOp::parse(OpAsmParser &parser, OperationState &result) {
   } else if (!operands.empty()) {
     groups.assign(operands.size() - 1, 1);
   }
+  // Identity epilogues are built from these numbers: they must be small before that.
+  const int64_t segments = static_cast<int64_t>(operands.size()) - 1;
+  if (llvm::any_of(groups, [&](int64_t size) { return size < 1 || size > segments; }))
+    return parser.emitError(loc, "groups must have at least one segment each, together ")
+           << segments;
   target::CoreAttr core;
   if (succeeded(parser.parseOptionalKeyword("core"))) {
     if (parser.parseCustomAttributeWithFallback(core, Type{}, "core", result.attributes))

@@ -65,6 +65,18 @@ def Lm_RopeTableOp : Lm_Op<"rope_table", [Symbol]> {
   let hasVerifier = 1;
 }
 
+def Lm_TemperatureTableOp : Lm_Op<"temperature_table", [Symbol]> {
+  let summary = "the parameters of an attention temperature";
+  let description = [{
+    `lm.temperature_table @temperature {attn_scale = 0.1 : f32, floor_scale = 8192}`. The engine fills
+    the temperature input of a step from it: 1 + attn_scale * log(1 + floor((position + 1) /
+    floor_scale)), positions counted from 0.
+  }];
+  let arguments = (ins SymbolNameAttr:$sym_name, F32Attr:$attn_scale, I64Attr:$floor_scale);
+  let assemblyFormat = "$sym_name attr-dict";
+  let hasVerifier = 1;
+}
+
 def Lm_LoadParamOp : Lm_Op<"load_param",
     [Pure, DeclareOpInterfaceMethods<SymbolUserOpInterface>]> {
   let summary = "a parameter as a value";
@@ -166,6 +178,7 @@ class Lm_BinaryOp<string mnemonic> : Lm_RowWorkOp<mnemonic, [Pure, SameOperandsA
   let arguments = (ins RankedTensorOf<[F32]>:$lhs, RankedTensorOf<[F32]>:$rhs);
   let results = (outs RankedTensorOf<[F32]>:$result);
   let assemblyFormat = "$lhs `,` $rhs attr-dict `:` type($result)";
+  let hasVerifier = 1;
 }
 
 def Lm_AddOp : Lm_BinaryOp<"add"> { let summary = "elementwise sum (residual connection)"; }
@@ -185,6 +198,7 @@ def Lm_SiluOp : Lm_RowWorkOp<"silu", [Pure, SameOperandsAndResultType]> {
   let arguments = (ins RankedTensorOf<[F32]>:$input);
   let results = (outs RankedTensorOf<[F32]>:$result);
   let assemblyFormat = "$input attr-dict `:` type($result)";
+  let hasVerifier = 1;
 }
 
 def Lm_RmsNormOp : Lm_RowWorkOp<"rms_norm", [Pure, AllTypesMatch<["input", "result"]>]> {
@@ -209,6 +223,24 @@ def Lm_RopeOp : Lm_RowWorkOp<"rope", [Pure, AllTypesMatch<["cos", "sin"]>, AllTy
   let hasVerifier = 1;
   let builders = [OpBuilder<(ins "::mlir::Value":$input, "::mlir::Value":$cos, "::mlir::Value":$sin,
                                  "::llama4::lm::RotateStyle":$style)>];
+}
+
+def Lm_QkNormOp : Lm_RowWorkOp<"qk_norm", [Pure, AllTypesMatch<["input", "result"]>]> {
+  let summary = "x * rsqrt(mean(x^2) + eps) in every head, without a weight";
+  let description = "input f32[T, heads * dim]; the mean is over the `dim` columns of a head.";
+  let arguments = (ins RankedTensorOf<[F32]>:$input, I64Attr:$dim, F32Attr:$eps);
+  let results = (outs RankedTensorOf<[F32]>:$result);
+  let assemblyFormat = "$input attr-dict `:` type($input)";
+  let hasVerifier = 1;
+}
+
+def Lm_TemperatureOp : Lm_RowWorkOp<"temperature", [Pure, AllTypesMatch<["input", "result"]>]> {
+  let summary = "every row times its own number";
+  let description = "input f32[T, N], temperature f32[T, 1] (see `lm.temperature_table`).";
+  let arguments = (ins RankedTensorOf<[F32]>:$input, RankedTensorOf<[F32]>:$temperature);
+  let results = (outs RankedTensorOf<[F32]>:$result);
+  let assemblyFormat = "$input `,` $temperature attr-dict `:` type($input) `,` type($temperature)";
+  let hasVerifier = 1;
 }
 
 def Lm_KvWriteOp : Lm_RowWorkOp<"kv_write", [AllTypesMatch<["key", "value"]>, MemoryEffects<[MemWrite<Lm_KvResource>]>]> {
@@ -245,6 +277,50 @@ def Lm_GatherOp : Lm_RowWorkOp<"gather", [Pure]> {
   }];
   let hasVerifier = 1;
   let builders = [OpBuilder<(ins "::mlir::Value":$source, "::mlir::Value":$rows)>];
+}
+
+//===----------------------------------------------------------------------===//
+// Mixture of experts
+//===----------------------------------------------------------------------===//
+
+def Lm_RouteOp : Lm_Op<"route", [Pure]> {
+  let summary = "the experts of every token and their scores";
+  let description = [{
+    logits f32[T, E]: the `top` largest of every row in descending order, of equal ones the lowest
+    expert first. ids i32[T, top], scores f32[T, top]: sigmoid of the chosen logits, not
+    renormalised.
+
+    ```mlir
+    %ids, %scores = lm.route %logits top 1 : tensor<?x16xf32> -> tensor<?x1xi32>, tensor<?x1xf32>
+    ```
+  }];
+  let arguments = (ins RankedTensorOf<[F32]>:$logits, I64Attr:$top);
+  let results = (outs RankedTensorOf<[I32]>:$ids, RankedTensorOf<[F32]>:$scores);
+  let assemblyFormat = [{
+    $logits `top` $top attr-dict `:` type($logits) `->` type($ids) `,` type($scores)
+  }];
+  let hasVerifier = 1;
+  let builders = [OpBuilder<(ins "::mlir::Value":$logits, "int64_t":$top)>];
+}
+
+def Lm_ExpertsOp : Lm_Op<"experts", [Pure, AllTypesMatch<["input", "result"]>,
+                                     AllTypesMatch<["gate", "up"]>]> {
+  let summary = "the chosen gated feed-forward networks of every token";
+  let description = [{
+    input f32[T, H], ids and scores [T, K] of `lm.route`, gate and up [E, F, H], down [E, H, F]
+    (every expert's matrix as `lm.linear` reads it). The score scales the input of an expert:
+    y[t] = sum over k in order of down_e (silu(gate_e (s x[t])) * up_e (s x[t])), e = ids[t, k],
+    s = scores[t, k]. An id outside [0, E) is undefined.
+  }];
+  let arguments = (ins RankedTensorOf<[F32]>:$input, RankedTensorOf<[I32]>:$ids,
+                       RankedTensorOf<[F32]>:$scores, AnyRankedTensor:$gate, AnyRankedTensor:$up,
+                       AnyRankedTensor:$down);
+  let results = (outs RankedTensorOf<[F32]>:$result);
+  let assemblyFormat = [{
+    $input `,` $ids `,` $scores `,` $gate `,` $up `,` $down attr-dict `:` type($input) `,`
+    type($ids) `,` type($scores) `,` type($gate) `,` type($down)
+  }];
+  let hasVerifier = 1;
 }
 
 //===----------------------------------------------------------------------===//
@@ -293,10 +369,18 @@ def Lm_ElementOp : Lm_Op<"element", [Pure]> {
 }
 
 def Lm_ReduceOp : Lm_Op<"reduce", [Pure]> {
-  let summary = "reduction of a scalar expression over the row";
-  let arguments = (ins Lm_ReduceKindAttr:$kind, F32:$input);
+  let summary = "reduction of a scalar expression over the row, or over each head";
+  let description = [{
+    `lm.reduce sum %x` reduces over all columns of the row; `lm.reduce sum %x over 64` over the head
+    of 64 columns that the current column lies in. The head must divide the row.
+  }];
+  let arguments = (ins Lm_ReduceKindAttr:$kind, F32:$input, OptionalAttr<I64Attr>:$dim);
   let results = (outs F32:$result);
-  let assemblyFormat = "$kind $input attr-dict";
+  let assemblyFormat = "$kind $input (`over` $dim^)? attr-dict";
+  let hasVerifier = 1;
+  let builders = [OpBuilder<(ins "::llama4::lm::ReduceKind":$kind, "::mlir::Value":$input), [{
+    build($_builder, $_state, kind, input, ::mlir::IntegerAttr());
+  }]>];
 }
 
 def Lm_RotateOp : Lm_Op<"rotate", [Pure]> {

@@ -50,12 +50,14 @@ static LogicalResult verifyRows(Operation *op, Value value) {
 // add, mul, bias, silu
 //===----------------------------------------------------------------------===//
 
+LogicalResult AddOp::verify() { return verifyRows(*this, getLhs()); }
 int64_t AddOp::getRowWidth() { return columnsOf(getLhs()); }
 void AddOp::buildRowBody(OpBuilder &b, SmallVectorImpl<Value> &yields) {
   yields.push_back(arith::AddFOp::create(b, getLoc(), element(b, getLoc(), getLhs()),
                                          element(b, getLoc(), getRhs())));
 }
 
+LogicalResult MulOp::verify() { return verifyRows(*this, getLhs()); }
 int64_t MulOp::getRowWidth() { return columnsOf(getLhs()); }
 void MulOp::buildRowBody(OpBuilder &b, SmallVectorImpl<Value> &yields) {
   yields.push_back(arith::MulFOp::create(b, getLoc(), element(b, getLoc(), getLhs()),
@@ -76,6 +78,7 @@ void BiasOp::buildRowBody(OpBuilder &b, SmallVectorImpl<Value> &yields) {
                                          element(b, getLoc(), getBias())));
 }
 
+LogicalResult SiluOp::verify() { return verifyRows(*this, getInput()); }
 int64_t SiluOp::getRowWidth() { return columnsOf(getInput()); }
 void SiluOp::buildRowBody(OpBuilder &b, SmallVectorImpl<Value> &yields) {
   Location loc = getLoc();
@@ -144,10 +147,54 @@ void RopeOp::buildRowBody(OpBuilder &b, SmallVectorImpl<Value> &yields) {
 }
 
 //===----------------------------------------------------------------------===//
+// qk_norm, temperature
+//===----------------------------------------------------------------------===//
+
+LogicalResult QkNormOp::verify() {
+  if (failed(verifyRows(*this, getInput())))
+    return failure();
+  const auto dim = static_cast<int64_t>(getDim());
+  if (dim < 1 || columnsOf(getInput()) % dim != 0)
+    return emitOpError("input has ")
+           << columnsOf(getInput()) << " columns, expected heads of " << dim;
+  if (!(getEps().convertToFloat() >= 0.0f))
+    return emitOpError("eps is negative or not a number, expected at least 0");
+  return success();
+}
+int64_t QkNormOp::getRowWidth() { return columnsOf(getInput()); }
+void QkNormOp::buildRowBody(OpBuilder &b, SmallVectorImpl<Value> &yields) {
+  Location loc = getLoc();
+  Value x = element(b, loc, getInput());
+  Value square = arith::MulFOp::create(b, loc, x, x);
+  Value sum = ReduceOp::create(b, loc, b.getF32Type(), ReduceKind::Sum, square,
+                               b.getI64IntegerAttr(getDim()));
+  Value mean = arith::MulFOp::create(b, loc, sum, constant(b, loc, 1.0f / getDim()));
+  Value shifted = arith::AddFOp::create(b, loc, mean, constant(b, loc, getEps().convertToFloat()));
+  yields.push_back(arith::MulFOp::create(b, loc, x, math::RsqrtOp::create(b, loc, shifted)));
+}
+
+LogicalResult TemperatureOp::verify() {
+  if (failed(verifyRows(*this, getInput())) || failed(verifyRows(*this, getTemperature())))
+    return failure();
+  if (columnsOf(getTemperature()) != 1)
+    return emitOpError("temperature is ")
+           << getTemperature().getType() << ", expected tensor<?x1xf32>";
+  return success();
+}
+int64_t TemperatureOp::getRowWidth() { return columnsOf(getInput()); }
+void TemperatureOp::buildRowBody(OpBuilder &b, SmallVectorImpl<Value> &yields) {
+  AffineMap first = AffineMap::get(1, 0, getAffineConstantExpr(0, getContext()));
+  Value factor = element(b, getLoc(), getTemperature(), {}, first);
+  yields.push_back(arith::MulFOp::create(b, getLoc(), element(b, getLoc(), getInput()), factor));
+}
+
+//===----------------------------------------------------------------------===//
 // kv_write, quantize_rows, gather
 //===----------------------------------------------------------------------===//
 
 LogicalResult KvWriteOp::verify() {
+  if (failed(verifyRows(*this, getKey())))
+    return failure();
   KvLayerType kv = getKv().getType();
   if (columnsOf(getKey()) != kv.getHeads() * kv.getDim())
     return emitOpError("key and value are ")
@@ -162,6 +209,8 @@ void KvWriteOp::buildRowBody(OpBuilder &b, SmallVectorImpl<Value> &) {
 }
 
 LogicalResult QuantizeRowsOp::verify() {
+  if (failed(verifyRows(*this, getInput())))
+    return failure();
   auto result = cast<RankedTensorType>(getResult().getType());
   if (result.getShape() != getInput().getType().getShape())
     return emitOpError("result is ") << result << ", expected the input's shape";
@@ -201,6 +250,13 @@ void GatherOp::buildRowBody(OpBuilder &b, SmallVectorImpl<Value> &yields) {
 
 void ElementOp::build(OpBuilder &builder, OperationState &state, Value source) {
   build(builder, state, builder.getF32Type(), source, Value(), AffineMapAttr());
+}
+
+LogicalResult ReduceOp::verify() {
+  if (static_cast<int64_t>(getDim().value_or(1)) < 1)
+    return emitOpError("reduces over ")
+           << static_cast<int64_t>(*getDim()) << " columns, expected at least 1";
+  return success();
 }
 
 LogicalResult ElementOp::verify() {

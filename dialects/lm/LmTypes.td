@@ -98,6 +98,7 @@ def Lm_KvType : Lm_Type<"Kv", "kv"> {
     `<` $name `,` `kind` `=` $kind `,` `layers` `=` $layers `,` `heads` `=` $heads `,` `dim` `=` $dim
     `,` $elementType (`,` `chunk` `=` $chunk^)? `>`
   }];
+  let genVerifyDecl = 1;
 }
 
 def Lm_KvLayerType : Lm_Type<"KvLayer", "kv_layer"> {
@@ -106,6 +107,7 @@ def Lm_KvLayerType : Lm_Type<"KvLayer", "kv_layer"> {
                         "::mlir::Type":$elementType);
   let assemblyFormat =
       "`<` `kind` `=` $kind `,` `heads` `=` $heads `,` `dim` `=` $dim `,` $elementType `>`";
+  let genVerifyDecl = 1;
 }
 
 //===----------------------------------------------------------------------===//
@@ -128,13 +130,28 @@ def Lm_SourceAttr : AttrDef<Lm_Dialect, "Source"> {
   let mnemonic = "source";
   let summary = "the checkpoint tensor behind a parameter";
   let description = [{
-    `#lm.source<"blk.0.attn_q.weight", unpermute_heads = 9>`: the name in the checkpoint; GGUF files
-    store query and key rows permuted for interleaved RoPE, `unpermute_heads` (0 = none) says for
-    how many heads that has to be undone.
+    `#lm.source<"blk.0.attn_q.weight", unpermute_heads = 9>`: the name in the checkpoint, and how its
+    values become the parameter's rows:
+
+    - `unpermute_heads`: GGUF files store query and key rows permuted for interleaved RoPE; for how
+      many heads that has to be undone (0 = none).
+    - `transpose`: the two innermost extents are stored swapped (fused experts: [E, in, out]).
+    - `first_row`: the parameter's rows are the stored ones (after `transpose`, of each expert) from
+      this one on: `up` behind `gate` in a fused tensor.
+    - `per_expert`: a parameter of rank 3 whose matrices are tensors of their own; the one `*` of the
+      name (and of `scale`) stands for the number of the expert.
+    - `scale`: the tensor by which stored values are multiplied: one number per row, or one in all.
   }];
   let parameters = (ins StringRefParameter<"tensor name">:$name,
-                        DefaultValuedParameter<"int64_t", "0">:$unpermuteHeads);
-  let assemblyFormat = "`<` $name (`,` `unpermute_heads` `=` $unpermuteHeads^)? `>`";
+                        DefaultValuedParameter<"int64_t", "0">:$unpermute_heads,
+                        DefaultValuedParameter<"bool", "false">:$transpose,
+                        DefaultValuedParameter<"int64_t", "0">:$first_row,
+                        DefaultValuedParameter<"bool", "false">:$per_expert,
+                        StringRefParameter<"scale tensor", "\"\"">:$scale);
+  let assemblyFormat = [{
+    `<` $name (`,` struct($unpermute_heads, $transpose, $first_row, $per_expert, $scale)^)? `>`
+  }];
+  let genVerifyDecl = 1;
 }
 
 #endif // LLAMA4_DIALECTS_LM_TYPES

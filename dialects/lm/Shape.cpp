@@ -32,6 +32,14 @@ std::string_view opName(OpKind kind) {
     return "gather";
   case OpKind::QuantizeRows:
     return "quantize_rows";
+  case OpKind::QkNorm:
+    return "qk_norm";
+  case OpKind::Temperature:
+    return "temperature";
+  case OpKind::Route:
+    return "route";
+  case OpKind::Experts:
+    return "experts";
   }
   return "unknown";
 }
@@ -198,6 +206,51 @@ Result<TensorType> gather(Operand source, Operand rows) {
     return broken(found(source) + ", expected f32[M, N]");
   LLAMA4_RETURN_IF_ERROR(checkIndices(rows));
   return TensorType{Element::F32, {kSymbol, source.type.dims[1]}};
+}
+
+Result<TensorType> qkNorm(Operand input, int64_t dim, double eps) {
+  LLAMA4_RETURN_IF_ERROR(checkRows(input));
+  if (dim < 1 || input.type.columns() % dim != 0)
+    return broken(columnsText(input) + ", expected heads of " + std::to_string(dim));
+  if (!(eps >= 0))
+    return broken("eps is " + std::to_string(eps) + ", expected at least 0");
+  return input.type;
+}
+
+Result<TensorType> temperature(Operand input, Operand temperature) {
+  LLAMA4_RETURN_IF_ERROR(checkRows(input));
+  if (temperature.type != TensorType{Element::F32, {kSymbol, 1}})
+    return broken(found(temperature) + ", expected f32[?, 1]");
+  return input.type;
+}
+
+Result<RouteTypes> route(Operand logits, int64_t top) {
+  LLAMA4_RETURN_IF_ERROR(checkRows(logits));
+  if (top < 1 || top > logits.type.columns())
+    return broken("top is " + std::to_string(top) + ", expected 1 to the " +
+                  std::to_string(logits.type.columns()) + " experts of the logits");
+  return RouteTypes{{Element::I32, {kSymbol, top}}, {Element::F32, {kSymbol, top}}};
+}
+
+Result<TensorType> experts(Operand input, Operand ids, Operand scores, Operand gate, Operand up,
+                           Operand down) {
+  LLAMA4_RETURN_IF_ERROR(checkRows(input));
+  if (ids.type.element != Element::I32 || !isRows(ids.type))
+    return broken(found(ids) + ", expected i32[?, K]");
+  if (scores.type != TensorType{Element::F32, ids.type.dims})
+    return broken(found(scores) + ", expected f32[?, " + std::to_string(ids.type.columns()) + "]");
+  const int64_t hidden = input.type.columns();
+  if (!isStatic(gate.type, 3) || gate.type.columns() != hidden)
+    return broken(found(gate) + ", expected [E, F, " + std::to_string(hidden) + "]");
+  if (up.type != gate.type)
+    return broken(found(gate) + " and " + found(up) + ", expected one type");
+  const int64_t count = gate.type.dims[0], inner = gate.type.dims[1];
+  if (!isStatic(down.type, 3) || down.type.dims != std::vector<int64_t>{count, hidden, inner})
+    return broken(found(down) + ", expected [" + std::to_string(count) + ", " +
+                  std::to_string(hidden) + ", " + std::to_string(inner) + "]");
+  if (ids.type.columns() > count)
+    return broken(found(ids) + ", but there are " + std::to_string(count) + " experts");
+  return input.type;
 }
 
 Result<TensorType> quantizeRows(Operand input, Element to) {

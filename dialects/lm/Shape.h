@@ -32,6 +32,10 @@ enum class OpKind : uint8_t {
   Bias,
   Gather,
   QuantizeRows,
+  QkNorm,
+  Temperature,
+  Route,
+  Experts,
 };
 std::string_view opName(OpKind kind);
 
@@ -102,6 +106,21 @@ Result<TensorType> elementwise(Operand lhs, Operand rhs);
 Result<TensorType> unary(Operand input);
 /// source f32[M, N] (M fixed, or the symbol), rows i32[R] -> f32[R, N].
 Result<TensorType> gather(Operand source, Operand rows);
+/// input f32[T, heads * dim] -> the same type.
+Result<TensorType> qkNorm(Operand input, int64_t dim, double eps);
+/// input f32[T, N], temperature f32[T, 1] -> f32[T, N].
+Result<TensorType> temperature(Operand input, Operand temperature);
+
+/// The results of `route`.
+struct RouteTypes {
+  TensorType ids;    ///< i32[T, top]
+  TensorType scores; ///< f32[T, top]
+};
+/// logits f32[T, E] -> the `top` chosen of E.
+Result<RouteTypes> route(Operand logits, int64_t top);
+/// input f32[T, H], ids and scores [T, K], gate and up [E, F, H], down [E, H, F] -> f32[T, H].
+Result<TensorType> experts(Operand input, Operand ids, Operand scores, Operand gate, Operand up,
+                           Operand down);
 /// input f32[T, K] -> [T, K] of bf16 or q8_32.
 Result<TensorType> quantizeRows(Operand input, Element to);
 

@@ -47,6 +47,7 @@ def Target_LayoutAttr : Target_Attr<"Layout", "layout"> {
   }];
   let parameters = (ins StringRefParameter<"panels or row">:$kind, "int64_t":$rows);
   let assemblyFormat = "`<` $kind `,` $rows `>`";
+  let genVerifyDecl = 1;
 }
 
 def Target_CoreAttr : Target_Attr<"Core", "core"> {
@@ -57,6 +58,7 @@ def Target_CoreAttr : Target_Attr<"Core", "core"> {
   }];
   let parameters = (ins StringRefParameter<"symbol of the micro-kernel">:$symbol, "int64_t":$tokens);
   let assemblyFormat = "`<` $symbol `,` `tokens` `=` $tokens `>`";
+  let genVerifyDecl = 1;
 }
 
 #endif // LLAMA4_DIALECTS_TARGET

@@ -5,7 +5,6 @@
 #include "compiler/checkpoint/Dequantize.h"
 #include "runtime/format/Quoted.h"
 
-#include <algorithm>
 #include <cmath>
 #include <numbers>
 
@@ -65,36 +64,12 @@ static Status readSwitches(const Config &config, ModelConfig &model) {
   return {};
 }
 
-static void addIds(std::vector<int64_t> &to, const std::vector<int64_t> &from) {
-  to.insert(to.end(), from.begin(), from.end());
-  std::sort(to.begin(), to.end());
-  to.erase(std::unique(to.begin(), to.end()), to.end());
-}
-
-static Status readTokens(const Checkpoint &checkpoint, ModelConfig &model) {
-  const Config &config = checkpoint.config();
-  const int64_t last = model.vocabularySize - 1;
-  LLAMA4_ASSIGN_OR_RETURN(std::vector<int64_t> bos, config.integers("bos_token_id", 0, last));
-  if (bos.size() > 1)
-    return config.error("bos_token_id", std::to_string(bos.size()) + " ids", "one id");
-  if (!bos.empty())
-    model.bos = bos[0];
-  LLAMA4_ASSIGN_OR_RETURN(model.eos, config.integers("eos_token_id", 0, last));
-  addIds(model.stop, model.eos);
-  if (!checkpoint.generationConfig())
-    return {};
-  LLAMA4_ASSIGN_OR_RETURN(Config generation,
-                          Config::parse(*checkpoint.generationConfig(), "generation_config.json"));
-  LLAMA4_ASSIGN_OR_RETURN(std::vector<int64_t> more, generation.integers("eos_token_id", 0, last));
-  addIds(model.stop, more);
-  return {};
-}
-
 Result<ModelConfig> readConfig(const Checkpoint &checkpoint) {
   ModelConfig model;
   LLAMA4_RETURN_IF_ERROR(readSizes(checkpoint.config(), model));
   LLAMA4_RETURN_IF_ERROR(readSwitches(checkpoint.config(), model));
-  LLAMA4_RETURN_IF_ERROR(readTokens(checkpoint, model));
+  LLAMA4_ASSIGN_OR_RETURN(
+      model.tokens, models::readTokenIds(checkpoint, checkpoint.config(), model.vocabularySize));
   return model;
 }
 
@@ -143,6 +118,11 @@ static Status applyFactors(const Checkpoint &checkpoint, const std::string &name
 
 Result<std::vector<float>> readInvFreq(const Checkpoint &checkpoint, int64_t headDim) {
   LLAMA4_ASSIGN_OR_RETURN(RopeParameters rope, checkpoint.config().rope(kDefaultTheta));
+  return computeInvFreq(checkpoint, rope, headDim);
+}
+
+Result<std::vector<float>> computeInvFreq(const Checkpoint &checkpoint, const RopeParameters &rope,
+                                          int64_t headDim) {
   std::vector<float> invFreq(static_cast<size_t>(headDim / 2));
   const auto theta = static_cast<double>(static_cast<float>(rope.theta));
   for (size_t i = 0; i < invFreq.size(); ++i) {

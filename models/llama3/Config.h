@@ -7,7 +7,7 @@
 #ifndef LLAMA4_MODELS_LLAMA3_CONFIG_H
 #define LLAMA4_MODELS_LLAMA3_CONFIG_H
 
-#include "compiler/checkpoint/Checkpoint.h"
+#include "models/TokenIds.h"
 
 #include <optional>
 #include <vector>
@@ -27,9 +27,7 @@ struct ModelConfig {
   bool tieWordEmbeddings = false; ///< lm_head uses the embedding table
   bool attentionBias = false;     ///< on q, k, v and o
   bool mlpBias = false;           ///< on gate, up and down
-  std::optional<int64_t> bos;
-  std::vector<int64_t> eos;        ///< as the configuration lists them
-  std::vector<int64_t> stop;       ///< eos and those that generation_config.json adds, ascending
+  models::TokenIds tokens;
   std::optional<DType> storedType; ///< what dtype says; only for checkpoints without weights
 };
 
@@ -39,6 +37,10 @@ Result<ModelConfig> readConfig(const Checkpoint &checkpoint);
 /// The inverse frequencies of the rotary embedding, headDim / 2, computed step by step in float32
 /// as transformers does: 1 / theta^(2i / headDim), then the scaling. Errors: InvalidInput.
 Result<std::vector<float>> readInvFreq(const Checkpoint &checkpoint, int64_t headDim);
+
+/// The same from parameters that are already read.
+Result<std::vector<float>> computeInvFreq(const Checkpoint &checkpoint, const RopeParameters &rope,
+                                          int64_t headDim);
 
 /// The scaling "llama3" of frequencies: divided by `factor` where the wavelength exceeds
 /// original / low, kept where it is below original / high, blended between. With low == high there

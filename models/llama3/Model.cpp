@@ -3,7 +3,6 @@
 #include "models/llama3/Model.h"
 
 #include "models/llama3/Weights.h"
-#include "runtime/format/Quoted.h"
 
 namespace llama4::llama3 {
 
@@ -61,29 +60,6 @@ static graph::Linear makeHead(const graph::Module &root, const Decoder &decoder,
   return {root, "lm_head", config.hiddenSize, config.vocabularySize, /*withBias=*/false};
 }
 
-/// A bound of the options, or why it is wrong.
-static Status checkBound(const char *name, int64_t value, int64_t max) {
-  if (value >= 1 && value <= max)
-    return {};
-  return Status::error(StatusKind::Usage, std::string(name) + ": found " + std::to_string(value) +
-                                              ", expected 1 to " + std::to_string(max) + ".");
-}
-
-static Status checkOptions(const ModelOptions &options, const ModelConfig &config) {
-  const int64_t length = options.maxLength ? options.maxLength : config.maxPosition;
-  LLAMA4_RETURN_IF_ERROR(checkBound("max-length", length, config.maxPosition));
-  LLAMA4_RETURN_IF_ERROR(checkBound("max-batch-size", options.maxBatchSize, 65536));
-  LLAMA4_RETURN_IF_ERROR(checkBound("max-step-tokens", options.maxStepTokens, 1 << 20));
-  if (options.kvType != Element::F32 && options.kvType != Element::BF16)
-    return Status::error(StatusKind::Usage, "kv-type: found " +
-                                                std::string(elementName(options.kvType)) +
-                                                ", expected float32 or bfloat16.");
-  if (options.compute != "float32" && options.compute != "bfloat16")
-    return Status::error(StatusKind::Usage, "compute: found " + quoteName(options.compute) +
-                                                ", expected float32 or bfloat16.");
-  return {};
-}
-
 static void describe(Graph &graph, const ModelConfig &config, const ModelOptions &options) {
   graph.model["family"] = "llama3";
   graph.model["vocab_size"] = config.vocabularySize;
@@ -91,20 +67,13 @@ static void describe(Graph &graph, const ModelConfig &config, const ModelOptions
   graph.model["num_layers"] = config.layers;
   graph.model["max_position"] = config.maxPosition;
   graph.model["num_parameters"] = graph.parameterCount();
-  if (config.bos)
-    graph.model["bos_id"] = *config.bos;
-  graph.model["eos_ids"] = config.eos;
-  graph.model["stop_ids"] = config.stop;
-  graph.options["compute"] = options.compute;
-  graph.options["kv_type"] = options.kvType == Element::F32 ? "float32" : "bfloat16";
-  graph.options["max_length"] = options.maxLength ? options.maxLength : config.maxPosition;
-  graph.options["max_batch_size"] = options.maxBatchSize;
-  graph.options["max_step_tokens"] = options.maxStepTokens;
+  models::writeTokenIds(config.tokens, graph);
+  models::writeOptions(options, config.maxPosition, graph);
 }
 
 Result<std::unique_ptr<Graph>> build(const Checkpoint &checkpoint, const ModelOptions &options) {
   LLAMA4_ASSIGN_OR_RETURN(const ModelConfig config, readConfig(checkpoint));
-  LLAMA4_RETURN_IF_ERROR(checkOptions(options, config));
+  LLAMA4_RETURN_IF_ERROR(models::checkOptions(options, config.maxPosition));
   auto weights = std::make_shared<Weights>(checkpoint, config);
   auto graph =
       std::make_unique<Graph>([weights](const std::string &name, std::span<const int64_t> dims) {

@@ -2,11 +2,11 @@
 
 #include "models/llama3/Weights.h"
 
+#include "models/NearestName.h"
 #include "runtime/format/Quoted.h"
 
 #include <algorithm>
 #include <array>
-#include <numeric>
 
 namespace llama4::llama3 {
 
@@ -38,53 +38,6 @@ constexpr std::array<Name, 9> kLayerNames = {{
 }};
 
 constexpr std::string_view kLayers = "model.layers.";
-
-/// Levenshtein distance, or `bound` if it is not below that.
-size_t distance(std::string_view a, std::string_view b, size_t bound) {
-  if (std::max(a.size(), b.size()) - std::min(a.size(), b.size()) >= bound)
-    return bound;
-  std::vector<size_t> row(b.size() + 1);
-  std::iota(row.begin(), row.end(), size_t{0});
-  for (size_t i = 1; i <= a.size(); ++i) {
-    size_t diagonal = row[0];
-    row[0] = i;
-    for (size_t j = 1; j <= b.size(); ++j) {
-      const size_t replaced = diagonal + (a[i - 1] != b[j - 1]);
-      diagonal = row[j];
-      row[j] = std::min({replaced, row[j] + 1, row[j - 1] + 1});
-    }
-  }
-  return std::min(row.back(), bound);
-}
-
-size_t commonPrefix(std::string_view a, std::string_view b) {
-  return static_cast<size_t>(std::mismatch(a.begin(), a.end(), b.begin(), b.end()).first -
-                             a.begin());
-}
-
-/// The name nearest to a wanted one; of equally near ones the one that shares the longest start,
-/// so that a misspelt tensor comes before the same tensor of another layer.
-class Nearest {
-public:
-  explicit Nearest(std::string_view wanted) : wanted_(wanted.substr(0, kLongest)) {}
-
-  void offer(std::string_view name) {
-    const std::string_view candidate = name.substr(0, kLongest);
-    const size_t found = distance(wanted_, candidate, distance_ + 1);
-    const size_t prefix = commonPrefix(wanted_, candidate);
-    if (found > distance_ || (found == distance_ && prefix <= prefix_))
-      return;
-    name_ = name;
-    distance_ = found;
-    prefix_ = prefix;
-  }
-  std::string_view name() const { return name_; }
-
-private:
-  static constexpr size_t kLongest = 256; ///< longer than any real name; the distance is quadratic
-  std::string_view wanted_, name_;
-  size_t distance_ = 2 * kLongest, prefix_ = 0;
-};
 
 } // namespace
 
@@ -150,7 +103,7 @@ Status Weights::missing(const std::string &source) {
                       ", which the configuration asks for; ";
   // Looking for the nearest name is slow, and a wrong configuration misses thousands.
   if (!reportedMissing_) {
-    Nearest nearest(source);
+    models::NearestName nearest(source);
     for (const SourceTensor &tensor : checkpoint_.tensors())
       nearest.offer(tensor.name);
     error += "the nearest name is " + quoteName(nearest.name()) + "; ";
@@ -194,7 +147,7 @@ Status Weights::checkAllUsed() const {
       unknown = &tensor;
   if (!unknown)
     return {};
-  Nearest nearest(unknown->name);
+  models::NearestName nearest(unknown->name);
   for (const std::string &name : used_)
     nearest.offer(name);
   return Status::invalidInput(

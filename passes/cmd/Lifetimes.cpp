@@ -53,5 +53,9 @@ FailureOr<SmallVector<Lifetime>> cmd::computeLifetimes(EntryOp entry) {
     }
     ++command;
   }
+  for (Value result : results)
+    if (!written.contains(result))
+      return entry.getBody().front().getTerminator()->emitOpError(
+          "returns a buffer that no command has written");
   return lifetimes;
 }

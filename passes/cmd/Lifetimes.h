@@ -19,7 +19,8 @@ struct Lifetime {
 };
 
 /// The transients of an entry in the order of their allocation: every cmd.alloc that is no result
-/// of the entry. Fails, with an error, on a buffer without rows or one that is read unwritten.
+/// of the entry. Fails, with an error, on a buffer without rows or one that is read or returned
+/// unwritten.
 mlir::FailureOr<llvm::SmallVector<Lifetime>> computeLifetimes(EntryOp entry);
 
 } // namespace llama4::cmd

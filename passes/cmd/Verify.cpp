@@ -1,7 +1,9 @@
 //===- Verify.cpp - the plan holds ----------------------------------------===//
 
+#include "passes/Formats.h"
 #include "passes/Passes.h"
 #include "passes/cmd/Lifetimes.h"
+#include "passes/kernel/Units.h"
 
 namespace llama4 {
 #define GEN_PASS_DEF_CMDVERIFY
@@ -26,16 +28,33 @@ LogicalResult verifyPlace(const cmd::Lifetime &lifetime, uint64_t arena) {
   return success();
 }
 
+/// What the module says about a kernel is what its body needs.
+LogicalResult verifyKernel(cmd::KernelOp kernel) {
+  if (!kernel.getScratch())
+    return kernel.emitOpError("has no scratch size; run cmd-schedule");
+  if (failed(verifyWeights(kernel.getFusedOp())))
+    return failure();
+  AffineMap grid = kernel::kernelGrid(kernel.getFusedOp());
+  if (!grid)
+    return kernel.emitOpError("has no tiles: its epilogue has no unit, or it names no core");
+  if (kernel.getGrid() != grid)
+    return kernel.emitOpError("has the grid ")
+           << kernel.getGridAttr() << ", but its tiles are " << AffineMapAttr::get(grid);
+  int64_t scratch = kernel::kernelScratchBytes(kernel);
+  if (static_cast<int64_t>(*kernel.getScratch()) != scratch)
+    return kernel.emitOpError("has ") << *kernel.getScratch() << " bytes of scratch, but needs "
+                                      << scratch << "; run cmd-schedule";
+  return success();
+}
+
 struct CmdVerifyPass : llama4::impl::CmdVerifyBase<CmdVerifyPass> {
   void runOnOperation() override {
     for (auto entry : getOperation().getOps<cmd::EntryOp>())
       if (failed(verify(entry)))
         return signalPassFailure();
     for (auto kernel : getOperation().getOps<cmd::KernelOp>())
-      if (!kernel.getScratch()) {
-        kernel.emitOpError("has no scratch size; run cmd-schedule");
+      if (failed(verifyKernel(kernel)))
         return signalPassFailure();
-      }
   }
 
 private:

@@ -53,7 +53,7 @@ static void emitCore(KernelFrame &frame, lm::AttentionOp op, StringRef symbol,
             ir.index(queryFloats), frame.step, ir.index(kv.getKind()),
             frame.bindings.lookup(op.getKv()), tile.kvHead, tile.firstToken,
             ir.add(tile.firstToken, tile.numTokens), ir.index(kv.getHeads()), ir.index(group),
-            ir.index(kv.getDim()), scale, coreScratch});
+            ir.index(kv.getDim()), ir.index(op.getChunk().value_or(0)), scale, coreScratch});
 }
 
 LogicalResult kernel::emitAttentionTile(KernelFrame &frame, lm::AttentionOp op, Value tileIndex) {

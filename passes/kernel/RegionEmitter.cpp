@@ -3,6 +3,7 @@
 #include "passes/kernel/RegionEmitter.h"
 
 #include "passes/Formats.h"
+#include "passes/kernel/EmitKernel.h"
 #include "passes/kernel/StepAbi.h"
 #include "passes/kernel/Units.h"
 
@@ -29,7 +30,7 @@ void RegionEmitter::emit() {
   for (Operation &op : site_.body->without_terminator()) {
     if (auto reduce = dyn_cast<lm::ReduceOp>(op))
       emitReduce(reduce);
-    else if (auto rotate = dyn_cast<lm::RotateOp>(op); rotate && needsSlot(rotate))
+    else if (auto rotate = dyn_cast<lm::RotateOp>(op); rotate && needsSlot(&op))
       fillSlot(rotate);
     else if (op.getNumResults() == 1 && op.hasTrait<OpTrait::Elementwise>() &&
              llvm::all_of(op.getOperands(), [&](Value value) { return isUniform(value); }))
@@ -83,13 +84,14 @@ void RegionEmitter::prepareKv(lm::KvPutOp put) {
 //===----------------------------------------------------------------------===//
 
 RegionEmitter::Chunk RegionEmitter::makeChunk(Value start, int64_t lanes, int64_t active) {
-  Value column = site_.base ? ir_.add(site_.base, start) : start;
+  if (head_)
+    start = ir_.add(head_, start);
   Chunk chunk;
   chunk.start = start;
-  chunk.column = column;
+  chunk.column = site_.base ? ir_.add(site_.base, start) : start;
   chunk.lanes = lanes;
   chunk.active = active;
-  chunk.divisor = std::gcd(lanes, site_.baseMultiple);
+  chunk.divisor = std::gcd(std::gcd(lanes, site_.baseMultiple), headMultiple_);
   return chunk;
 }
 
@@ -134,8 +136,8 @@ void RegionEmitter::forAllChunks(int64_t lanes, function_ref<void(Chunk &)> body
 // Barriers
 //===----------------------------------------------------------------------===//
 
-/// Sixteen partial results over the whole row.
-Value RegionEmitter::reduceChunks(lm::ReduceOp op) {
+/// The result over `width` columns, of the row or of the current head.
+Value RegionEmitter::reduceColumns(lm::ReduceOp op, int64_t width, int64_t wideLanes) {
   bool isSum = op.getKind() == lm::ReduceKind::Sum;
   double identity = isSum ? 0.0 : -std::numeric_limits<double>::infinity();
   auto join = [&](Value x, Value y) -> Value {
@@ -148,31 +150,62 @@ Value RegionEmitter::reduceChunks(lm::ReduceOp op) {
                                         ir_.floatLike(value.getType(), identity));
     return {join(value, carried[0])};
   };
-  int64_t wide = site_.width / kReduceLanes * kReduceLanes;
-  int64_t whole = site_.width / kLanes * kLanes;
+  int64_t wide = width / wideLanes * wideLanes;
+  int64_t whole = width / kLanes * kLanes;
   Value sum;
   if (wide > 0) {
-    Value init = ir_.floatLike(ir_.floats(kReduceLanes), identity);
-    sum = ir_.foldHalves(loop(kReduceLanes, 0, ir_.index(wide), init, body)[0], kLanes, join);
+    Value init = ir_.floatLike(ir_.floats(wideLanes), identity);
+    sum = ir_.foldHalves(loop(wideLanes, 0, ir_.index(wide), init, body)[0], kLanes, join);
   } else {
     sum = ir_.floatLike(ir_.floats(kLanes), identity);
   }
   if (whole > wide)
     sum = loop(kLanes, wide, ir_.index(whole), sum, body)[0];
-  if (whole < site_.width) {
-    Chunk tail = makeChunk(ir_.index(whole), kLanes, site_.width - whole);
+  if (whole < width) {
+    Chunk tail = makeChunk(ir_.index(whole), kLanes, width - whole);
     sum = body(tail, sum)[0];
   }
-  return ir_.foldHalves(sum, 1, join);
+  return ir_.lane(ir_.foldHalves(sum, 1, join), 0);
 }
 
 void RegionEmitter::emitReduce(lm::ReduceOp op) {
-  uniform_.map(op.getResult(), ir_.lane(reduceChunks(op), 0));
+  if (op.getDim())
+    return reduceHeads(op);
+  uniform_.map(op.getResult(), reduceColumns(op, site_.width, kReduceLanes));
+}
+
+/// Fills a slot with the result of each head at all of its columns.
+void RegionEmitter::reduceHeads(lm::ReduceOp op) {
+  auto dim = static_cast<int64_t>(*op.getDim());
+  Value slot = newSlot(op), heads = ir_.index(site_.width / dim);
+  if (site_.isPartial)
+    heads = ir_.select(site_.isPartial, ir_.index(site_.partialWidth / dim), heads);
+  headMultiple_ = dim;
+  forEach(ir_, heads, [&](Value head) {
+    head_ = ir_.mul(head, dim);
+    Value result = ir_.splat(reduceColumns(op, dim, kLanes), kLanes);
+    auto fill = [&](Chunk &chunk, ValueRange) {
+      ir_.store(result, chunk.active, ir_.at(slot, ir_.mul(chunk.start, 4)));
+      return Values();
+    };
+    int64_t whole = dim / kLanes * kLanes;
+    loop(kLanes, 0, ir_.index(whole), {}, fill);
+    if (whole == dim)
+      return;
+    Chunk tail = makeChunk(ir_.index(whole), kLanes, dim - whole);
+    fill(tail, {});
+  });
+  head_ = Value();
+  headMultiple_ = 0;
+}
+
+Value RegionEmitter::newSlot(Operation *op) {
+  int64_t offset = slotBytes(site_.width) * static_cast<int64_t>(slots_.size());
+  return slots_[op] = ir_.at(site_.slots, offset);
 }
 
 void RegionEmitter::fillSlot(lm::RotateOp op) {
-  Value slot = ir_.at(site_.slots, slotBytes(site_.width) * static_cast<int64_t>(slots_.size()));
-  slots_[op] = slot;
+  Value slot = newSlot(op);
   forAllChunks(kLanes, [&](Chunk &chunk) {
     ir_.store(emitValue(op.getInput(), chunk), chunk.active, ir_.at(slot, ir_.mul(chunk.start, 4)));
   });
@@ -211,6 +244,9 @@ Value RegionEmitter::emitValue(Value value, Chunk &chunk) {
     result = loadElement(element, chunk);
   else if (auto rotate = dyn_cast<lm::RotateOp>(op))
     result = emitRotate(rotate, chunk);
+  else if (isa<lm::ReduceOp>(op)) // over heads: the others are uniform
+    result =
+        loadFloats(ir_.b.getF32Type(), slots_.lookup(op), chunk.start, chunk.lanes, chunk.active);
   else
     result = emitElementwise(op, chunk);
   chunk.values[value] = result;
@@ -259,6 +295,14 @@ static LogicalResult checkRotate(lm::RotateOp op, int64_t columns) {
   return success();
 }
 
+static LogicalResult checkReduce(lm::ReduceOp op, int64_t columns) {
+  auto dim = static_cast<int64_t>(op.getDim().value_or(columns));
+  if (dim < 1 || columns % dim != 0)
+    return op.emitOpError("reduces heads of ")
+           << dim << " columns in rows of " << columns << ", expected a divisor";
+  return success();
+}
+
 static LogicalResult checkKvPut(lm::KvPutOp op, int64_t columns) {
   lm::KvLayerType kv = op.getKv().getType();
   if (kv.getHeads() * kv.getDim() != columns)
@@ -277,7 +321,8 @@ LogicalResult kernel::checkRegion(Operation *op, Block &body, int64_t columns) {
             .Case([&](lm::ElementOp element) { return checkElement(element, columns); })
             .Case([&](lm::RotateOp rotate) { return checkRotate(rotate, columns); })
             .Case([&](lm::KvPutOp put) { return checkKvPut(put, columns); })
-            .Case<lm::ReduceOp, arith::ConstantOp>([](Operation *) { return success(); })
+            .Case([&](lm::ReduceOp reduce) { return checkReduce(reduce, columns); })
+            .Case([](arith::ConstantOp) { return success(); })
             .Default([](Operation *other) -> LogicalResult {
               if (OpTrait::hasElementwiseMappableTraits(other) && other->getNumResults() == 1)
                 return success();

@@ -4,13 +4,15 @@
 // range of columns of one row, in chunks of 16 (32 where a result is quantized in blocks of 32):
 //
 //   1. Barriers in order. A reduction is a chunk loop of its own (chunks of 64 first: four
-//      accumulators) whose operand is emitted from the region; its result is uniform. A half-split
-//      rotation whose operand does not lie in memory fills a slot in scratch with it.
+//      accumulators) whose operand is emitted from the region; its result is uniform. A reduction
+//      over heads runs head by head in chunks of 16 and fills a slot in scratch: at every column
+//      the result of its head. A half-split rotation whose operand does not lie in memory fills a
+//      slot with it.
 //   2. Ops of uniform operands are scalars, emitted once.
 //   3. One chunk loop stores what the region yields and puts.
 //
 // Whole chunks run in scf.for, what is left is one masked chunk. The order of every sum depends on
-// the width alone.
+// the width, or that of the head, alone.
 //
 //===----------------------------------------------------------------------===//
 #ifndef LLAMA4_PASSES_KERNEL_REGIONEMITTER_H
@@ -85,8 +87,10 @@ private:
   Chunk makeChunk(mlir::Value start, int64_t lanes, int64_t active);
   Values loop(int64_t lanes, int64_t begin, mlir::Value end, mlir::ValueRange init, ChunkBody body);
   void forAllChunks(int64_t lanes, llvm::function_ref<void(Chunk &)> body);
-  mlir::Value reduceChunks(lm::ReduceOp op);
+  mlir::Value newSlot(mlir::Operation *op);
+  mlir::Value reduceColumns(lm::ReduceOp op, int64_t width, int64_t wideLanes);
   void emitReduce(lm::ReduceOp op);
+  void reduceHeads(lm::ReduceOp op);
   void fillSlot(lm::RotateOp op);
   void emitUniform(mlir::Operation *op);
   bool isUniform(mlir::Value value);
@@ -117,7 +121,9 @@ private:
   mlir::DenseMap<mlir::Value, KvPlace> kvPlaces_;
   mlir::DenseMap<mlir::Value, mlir::Value> resultRows_;
   mlir::DenseMap<mlir::Operation *, mlir::Value> slots_;
-  mlir::IRMapping uniform_; ///< region value -> scalar
+  mlir::IRMapping uniform_;  ///< region value -> scalar
+  mlir::Value head_;         ///< first column of the head that is being reduced, else null
+  int64_t headMultiple_ = 0; ///< `head_` is a multiple of it
 };
 
 /// Element type and bytes of a row as they lie in memory: a row vector is float32 whatever the

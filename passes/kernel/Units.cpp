@@ -22,17 +22,21 @@ static bool isFloat32(Value result) {
   return cast<RankedTensorType>(result.getType()).getElementType().isF32();
 }
 
-/// Columns that rotations and quantized results in `region` need together, 0 when it reduces over
-/// the row or a head of `dim` columns is cut by the width.
+/// The columns of a head that `op` works on: 1 for ops on single columns, 0 for a reduction over
+/// the row.
+static int64_t headOf(Operation &op) {
+  if (auto reduce = dyn_cast<lm::ReduceOp>(op))
+    return static_cast<int64_t>(reduce.getDim().value_or(0));
+  auto rotate = dyn_cast<lm::RotateOp>(op);
+  return rotate ? static_cast<int64_t>(rotate.getDim()) : 1;
+}
+
+/// Columns that rotations, reductions over heads and quantized results in `region` need together, 0
+/// when it reduces over the row or the width cuts a head.
 static int64_t regionUnit(Region &region, ValueRange results, int64_t width) {
   int64_t unit = llvm::any_of(results, isQuantized) ? L4_Q8_BLOCK : 1;
   for (Operation &op : region.front()) {
-    if (isa<lm::ReduceOp>(op))
-      return 0;
-    auto rotate = dyn_cast<lm::RotateOp>(op);
-    if (!rotate)
-      continue;
-    int64_t dim = rotate.getDim();
+    int64_t dim = headOf(op);
     if (dim < 1 || dim > maxUnitColumns || width % dim != 0)
       return 0;
     unit = std::lcm(unit, dim);
@@ -102,8 +106,12 @@ bool kernel::isDirect(lm::AttentionOp op) {
   return op.isIdentity() && llvm::all_of(op.getOutputs(), isFloat32);
 }
 
-bool kernel::needsSlot(lm::RotateOp rotate) {
-  if (rotate.getStyle() == lm::RotateStyle::Pairs || isa<BlockArgument>(rotate.getInput()))
+bool kernel::needsSlot(Operation *op) {
+  if (auto reduce = dyn_cast<lm::ReduceOp>(op))
+    return reduce.getDim().has_value();
+  auto rotate = dyn_cast<lm::RotateOp>(op);
+  if (!rotate || rotate.getStyle() == lm::RotateStyle::Pairs ||
+      isa<BlockArgument>(rotate.getInput()))
     return false;
   auto element = rotate.getInput().getDefiningOp<lm::ElementOp>();
   return !element || (element.getColumn() && !element.getColumn()->isIdentity());
@@ -112,7 +120,8 @@ bool kernel::needsSlot(lm::RotateOp rotate) {
 int64_t kernel::slotBytes(int64_t width) { return llvm::alignTo(width * 4, 64); }
 
 static int64_t allSlots(Region &region, int64_t width) {
-  return slotBytes(width) * llvm::count_if(region.front().getOps<lm::RotateOp>(), needsSlot);
+  return slotBytes(width) *
+         llvm::count_if(region.front(), [](Operation &op) { return needsSlot(&op); });
 }
 
 ScratchPlan kernel::rowScratch(lm::RowOp op) {

@@ -5,8 +5,9 @@
 // memory a worker needs. Nothing here changes IR.
 //
 // A tile of a linear is `tokens` tokens (its core attribute) x one unit of one group. A unit is a
-// whole number of weight panels, of rotated heads and of quantization blocks, so that an epilogue
-// never needs an element of another tile. The last unit of a group may be cut by the group's width.
+// whole number of weight panels, of rotated and reduced heads and of quantization blocks, so that
+// an epilogue never needs an element of another tile. The last unit of a group may be cut by the
+// group's width.
 //
 //===----------------------------------------------------------------------===//
 #ifndef LLAMA4_PASSES_KERNEL_UNITS_H
@@ -22,7 +23,8 @@ namespace llama4::kernel {
 inline constexpr int64_t maxUnitColumns = 1024;
 
 /// Columns of one unit of `group`, or 0 where its epilogue has no unit: it reduces over the row,
-/// rotates heads that don't divide the width, or needs more than `maxUnitColumns` at once.
+/// rotates or reduces heads that don't divide the width, or needs more than `maxUnitColumns` at
+/// once.
 int64_t linearUnit(lm::LinearOp op, unsigned group);
 
 /// Units of all groups together; 0 when a group has no unit.
@@ -44,12 +46,12 @@ mlir::AffineMap kernelGrid(mlir::Operation *op);
 bool isDirect(lm::LinearOp op, unsigned group);
 bool isDirect(lm::AttentionOp op);
 
-/// True when `rotate` reads its partner columns from a row that it first fills in scratch. Others
-/// read a tile or an operand that lies in memory anyway, or exchange neighbours in registers.
-bool needsSlot(lm::RotateOp rotate);
+/// True for ops that fill a row in scratch before they are read: reductions over heads, and
+/// rotations whose partner columns don't lie in memory anyway or next to them in registers.
+bool needsSlot(mlir::Operation *op);
 
-/// Private memory of a worker: the tile, then what the core wants, then one float row per rotated
-/// expression. Parts start at multiples of 64 bytes.
+/// Private memory of a worker: the tile, then what the core wants, then one float row per op that
+/// `needsSlot`. Parts start at multiples of 64 bytes.
 struct ScratchPlan {
   int64_t tile = 0;
   int64_t core = 0;

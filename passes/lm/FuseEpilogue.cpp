@@ -120,22 +120,26 @@ Candidate fuseIntoAttention(lm::AttentionOp attention, lm::RowOp row) {
   return candidate;
 }
 
-/// True when nothing between the two ops reads or writes the paged state that `row` writes.
+/// True when neither the contraction nor what stands between the two ops reads or writes the paged
+/// state that `row` writes: tiles of one dispatch have no order.
 bool mayMoveStateUp(Operation *contraction, lm::RowOp row) {
   if (row.getBody().getOps<lm::KvPutOp>().empty())
     return true;
-  for (Operation *op = contraction->getNextNode(); op != row; op = op->getNextNode()) {
+  for (Operation *op = contraction; op != row; op = op->getNextNode()) {
     bool writes = false;
     op->walk([&](lm::KvPutOp) { writes = true; });
     if (writes || isa<lm::AttentionOp>(op))
       return false;
   }
-  return !isa<lm::AttentionOp>(contraction);
+  return true;
 }
 
 /// True when the row's work needs nothing but elements of the contraction's own tile.
 bool isTileWork(Operation *contraction, lm::RowOp row) {
-  if (!row.getBody().getOps<lm::ReduceOp>().empty() || !mayMoveStateUp(contraction, row))
+  // A reduction over heads stays inside a unit; one over the row does not.
+  if (llvm::any_of(row.getBody().getOps<lm::ReduceOp>(),
+                   [](lm::ReduceOp reduce) { return !reduce.getDim(); }) ||
+      !mayMoveStateUp(contraction, row))
     return false;
   for (Value result : contraction->getResults()) {
     auto type = cast<RankedTensorType>(result.getType());

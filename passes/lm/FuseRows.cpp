@@ -65,6 +65,8 @@ lm::RowOp fuse(lm::RowOp producer, lm::RowOp consumer) {
 
 struct LmFuseRowsPass : llama4::impl::LmFuseRowsBase<LmFuseRowsPass> {
   void runOnOperation() override {
+    if (!getOperation().getBody().hasOneBlock())
+      return; // no entry
     // Producers come before consumers: one sweep, looking again at each fused op.
     for (Operation *op = &getOperation().getBody().front().front(); op;) {
       auto consumer = dyn_cast<lm::RowOp>(op);

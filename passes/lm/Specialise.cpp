@@ -28,8 +28,8 @@ struct LmSpecialisePass : llama4::impl::LmSpecialiseBase<LmSpecialisePass> {
     decode->setAttr(lm::entryAttrName,
                     lm::EntryAttr::get(&getContext(), entry.getSymbol(), bound, /*decode=*/true));
     decode.walk([&](lm::AttentionOp attention) {
-      target::CoreAttr core = attention.getCoreAttr();
-      attention.setCoreAttr(target::CoreAttr::get(&getContext(), core.getSymbol(), /*tokens=*/1));
+      if (target::CoreAttr core = attention.getCoreAttr())
+        attention.setCoreAttr(target::CoreAttr::get(&getContext(), core.getSymbol(), /*tokens=*/1));
     });
     OpBuilder builder(step->getContext());
     builder.setInsertionPointAfter(step);

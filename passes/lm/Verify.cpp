@@ -1,6 +1,8 @@
 //===- Verify.cpp - what is left can be lowered ---------------------------===//
 
+#include "passes/Formats.h"
 #include "passes/Passes.h"
+#include "passes/kernel/Units.h"
 
 namespace llama4 {
 #define GEN_PASS_DEF_LMVERIFY
@@ -11,6 +13,17 @@ using namespace mlir;
 using namespace llama4;
 
 namespace {
+
+/// State that keeps one chunk of a sequence is read by attention to that chunk alone.
+LogicalResult verifyChunk(lm::AttentionOp attention) {
+  auto layer = attention.getKv().getDefiningOp<lm::KvLayerOp>();
+  int64_t kept = layer ? layer.getKv().getType().getChunk() : 0;
+  int64_t read = static_cast<int64_t>(attention.getChunk().value_or(0));
+  if (kept != 0 && read != kept)
+    return attention.emitOpError("reads state that keeps chunks of ")
+           << kept << " tokens, expected mask chunked with that chunk";
+  return success();
+}
 
 LogicalResult verifyOp(Operation &op) {
   if (auto load = dyn_cast<lm::LoadParamOp>(op)) {
@@ -23,12 +36,36 @@ LogicalResult verifyOp(Operation &op) {
     return linear.emitOpError("has no micro-kernel; run lm-select-layout");
   if (auto attention = dyn_cast<lm::AttentionOp>(op); attention && !attention.getCoreAttr())
     return attention.emitOpError("has no micro-kernel; run lm-select-layout");
+  if (auto attention = dyn_cast<lm::AttentionOp>(op); attention && failed(verifyChunk(attention)))
+    return failure();
+  if (!kernel::hasUnits(&op))
+    return op.emitOpError("has an epilogue that no tile can compute; keep it an lm.row");
+  if (failed(verifyWeights(&op)))
+    return failure();
   if (isa<lm::KvLayerOp, lm::EmbedOp, lm::RowOp, lm::LinearOp, lm::AttentionOp, func::ReturnOp>(op))
     return success();
   if (isa<lm::RowOpInterface>(op))
     return op.emitOpError("is row work by name; run lm-form-rows");
+  if (isa<lm::RouteOp, lm::ExpertsOp>(op))
+    return op.emitOpError("cannot be lowered yet; mixtures of experts run in the interpreter only");
   return op.emitOpError(
       "cannot be lowered; entries hold look-ups, row work, linears and attention");
+}
+
+/// Inputs are rows of numbers, the batch and paged state.
+LogicalResult verifyInputs(func::FuncOp func) {
+  for (auto [index, type] : llvm::enumerate(func.getArgumentTypes())) {
+    auto tensor = dyn_cast<RankedTensorType>(type);
+    bool fits = isa<lm::BatchType, lm::KvType>(type);
+    if (tensor && (tensor.getRank() == 1 || tensor.getRank() == 2))
+      fits = getRowBytes(tensor) && tensor.getDimSize(0) != 0 &&
+             (tensor.getRank() == 1 || tensor.getDimSize(1) > 0);
+    if (!fits)
+      return func.emitError("input ")
+             << index << " is " << type
+             << ", expected rows of numbers, the batch or paged state; weights are lm.param";
+  }
+  return success();
 }
 
 struct LmVerifyPass : llama4::impl::LmVerifyBase<LmVerifyPass> {
@@ -38,6 +75,8 @@ struct LmVerifyPass : llama4::impl::LmVerifyBase<LmVerifyPass> {
         func.emitError("function '") << func.getName() << "' is no entry; give it lm.entry";
         return signalPassFailure();
       }
+      if (failed(verifyInputs(func)))
+        return signalPassFailure();
       for (Operation &op : func.getBody().front())
         if (failed(verifyOp(op)))
           return signalPassFailure();

@@ -49,18 +49,22 @@ struct LowerOutlineKernelsPass : llama4::impl::LowerOutlineKernelsBase<LowerOutl
         if (isa<lm::EmbedOp, lm::RowOp, lm::LinearOp, lm::AttentionOp>(op))
           fused.push_back(&op);
       for (Operation *op : fused)
-        outline(op, func, symbols);
+        if (failed(outline(op, func, symbols)))
+          return signalPassFailure();
     }
   }
 
 private:
-  void outline(Operation *op, func::FuncOp func, SymbolTable &symbols) {
+  LogicalResult outline(Operation *op, func::FuncOp func, SymbolTable &symbols) {
+    AffineMap grid = kernel::kernelGrid(op);
+    if (!grid)
+      return op->emitOpError("has no tiles: its epilogue has no unit, or it names no core; run the "
+                             "lm passes first");
     llvm::SetVector<Value> inputs(op->operand_begin(), op->operand_end());
     getUsedValuesDefinedAbove(op->getRegions(), inputs);
     std::string name = (func.getName() + "_" + op->getName().stripDialect()).str();
     OpBuilder builder(func);
-    auto outlined =
-        cmd::KernelOp::create(builder, op->getLoc(), name, kernel::kernelGrid(op), IntegerAttr());
+    auto outlined = cmd::KernelOp::create(builder, op->getLoc(), name, grid, IntegerAttr());
     symbols.insert(outlined); // makes the name unique
     Block *block = builder.createBlock(&outlined.getBody());
     IRMapping mapping;
@@ -74,6 +78,7 @@ private:
     op->replaceAllUsesWith(call);
     op->erase();
     ++numKernels;
+    return success();
   }
 };
 

@@ -87,7 +87,7 @@ Result<std::unique_ptr<Engine>> Engine::create(std::shared_ptr<const Program> pr
                           lowered("sequences", options.maxSequences, desc.options.maxBatchSize));
   LLAMA4_ASSIGN_OR_RETURN(uint64_t maxLength,
                           lowered("length", options.maxLength, desc.options.maxLength));
-  uint64_t weights = program->section(SectionKind::Weights).size();
+  uint64_t weights = program->weightsBytes();
   LLAMA4_ASSIGN_OR_RETURN(engine->executable_, Executable::create(program, device));
   LLAMA4_ASSIGN_OR_RETURN(engine->buffers_,
                           StepBuffers::create(*program, device, engine->maxStepTokens_,
@@ -202,8 +202,7 @@ Status Engine::runLogits(std::span<const uint32_t> rows) {
 }
 
 Engine::Memory Engine::memory() const {
-  return {program().section(SectionKind::Weights).size(), executable_->arenaBytes(),
-          buffers_->bytes(), cache_->bytes()};
+  return {program().weightsBytes(), executable_->arenaBytes(), buffers_->bytes(), cache_->bytes()};
 }
 
 } // namespace llama4

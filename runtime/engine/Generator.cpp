@@ -2,8 +2,10 @@
 
 #include "runtime/engine/Generator.h"
 
-#include "runtime/engine/Greedy.h"
+#include "runtime/engine/StopStrings.h"
+#include "runtime/text/IncrementalDecoder.h"
 
+#include <algorithm>
 #include <chrono>
 
 namespace llama4 {
@@ -16,13 +18,24 @@ double secondsSince(Clock::time_point start) {
   return std::chrono::duration<double>(Clock::now() - start).count();
 }
 
+bool contains(const std::vector<int32_t> &ids, int32_t id) {
+  return std::find(ids.begin(), ids.end(), id) != ids.end();
+}
+
+/// A request that is in the running batch.
+struct Active {
+  Sampler sampler;
+  StopStrings stops;
+  std::optional<text::IncrementalDecoder> decoder; ///< nothing: no text
+};
+
 /// The requests of one call. Everything the step loop needs is reserved by start().
 class Run {
 public:
   Run(Engine &engine, std::span<const GenerationRequest> requests, const GenerationOptions &options,
       const TokenSink &onToken, GenerationTimings &timings)
       : engine_(engine), requests_(requests), options_(options), onToken_(onToken),
-        timings_(timings), planner_(engine, options.prefillChunk) {}
+        timings_(timings), planner_(engine, options.prefillChunk), scratch_(engine.vocabSize()) {}
 
   Status start();
   Status finish();
@@ -33,9 +46,11 @@ private:
   Status step();
   void accept(size_t request, int32_t token);
   void end(size_t request, FinishReason reason);
-  bool stops(int32_t token) const {
-    return !options_.ignoreStop && std::find(options_.stopIds.begin(), options_.stopIds.end(),
-                                             token) != options_.stopIds.end();
+  Status checkRequest(const GenerationRequest &request) const;
+  bool addText(size_t request, int32_t token);
+  bool stops(size_t request, int32_t token) const {
+    return !options_.ignoreStop &&
+           (contains(options_.stopIds, token) || contains(requests_[request].stopIds, token));
   }
 
   Engine &engine_;
@@ -44,7 +59,9 @@ private:
   const TokenSink &onToken_;
   GenerationTimings &timings_;
   StepPlanner planner_;
+  Sampler::Scratch scratch_;
   std::vector<std::unique_ptr<Sequence>> sequences_; ///< per request; null before and after
+  std::vector<std::optional<Active>> actives_;       ///< per request, likewise
   std::vector<Generation> generations_;
   std::vector<uint32_t> rows_;    ///< rows of the step that give a token
   std::vector<size_t> rowOwners_; ///< the requests they belong to
@@ -52,18 +69,28 @@ private:
   size_t admitted_ = 0, active_ = 0, waitingForFirst_ = 0;
 };
 
+Status Run::checkRequest(const GenerationRequest &request) const {
+  if (request.prompt.empty())
+    return Status::invalidInput("a prompt: found no tokens, expected at least one; give text, or "
+                                "ids with --prompt-ids.");
+  if (request.maxNewTokens == 0)
+    return Status::error(StatusKind::Usage, "new tokens: found 0, expected at least 1.");
+  if (!request.stopStrings.empty() && !options_.tokenizer)
+    return Status::error(StatusKind::Usage, "stop strings: found a program without a tokenizer, "
+                                            "expected one; give stop ids.");
+  LLAMA4_RETURN_IF_ERROR(request.sampling.check(engine_.vocabSize()));
+  return StopStrings::create(request.stopStrings).status();
+}
+
 Status Run::start() {
   sequences_.resize(requests_.size());
+  actives_.resize(requests_.size());
   generations_.resize(requests_.size());
   rows_.reserve(engine_.maxSequences());
   rowOwners_.reserve(engine_.maxSequences());
   for (size_t i = 0; i < requests_.size(); ++i) {
     const GenerationRequest &request = requests_[i];
-    if (request.prompt.empty())
-      return Status::invalidInput("a prompt: found no tokens, expected at least one; give text, or "
-                                  "ids with --prompt-ids.");
-    if (request.maxNewTokens == 0)
-      return Status::error(StatusKind::Usage, "new tokens: found 0, expected at least 1.");
+    LLAMA4_RETURN_IF_ERROR(checkRequest(request));
     uint64_t room = engine_.maxLength() - std::min(engine_.maxLength(), request.prompt.size());
     generations_[i].tokens.reserve(std::min(request.maxNewTokens, room + 1));
     timings_.promptTokens += request.prompt.size();
@@ -83,6 +110,13 @@ Status Run::admit() {
     LLAMA4_ASSIGN_OR_RETURN(sequences_[admitted_],
                             engine_.createSequence(request.prompt.size() + request.maxNewTokens));
     LLAMA4_RETURN_IF_ERROR(sequences_[admitted_]->append(request.prompt));
+    LLAMA4_ASSIGN_OR_RETURN(Sampler sampler,
+                            Sampler::create(request.sampling, engine_.vocabSize()));
+    sampler.addPrompt(request.prompt);
+    LLAMA4_ASSIGN_OR_RETURN(StopStrings stops, StopStrings::create(request.stopStrings));
+    actives_[admitted_].emplace(Active{std::move(sampler), std::move(stops), std::nullopt});
+    if (options_.tokenizer)
+      actives_[admitted_]->decoder.emplace(*options_.tokenizer);
     ++active_;
     ++admitted_;
   }
@@ -90,20 +124,38 @@ Status Run::admit() {
 }
 
 void Run::end(size_t request, FinishReason reason) {
+  Active &active = *actives_[request];
+  std::string &text = generations_[request].text;
+  if (active.decoder)
+    active.stops.add(active.decoder->finish(), text);
+  active.stops.finish(text);
   generations_[request].reason = reason;
+  actives_[request].reset();
   sequences_[request].reset();
   --active_;
+}
+
+/// Adds a token to the text and tells of both; true when a stop string ends it.
+bool Run::addText(size_t request, int32_t token) {
+  Active &active = *actives_[request];
+  std::string &text = generations_[request].text;
+  const size_t before = text.size();
+  if (active.decoder)
+    active.stops.add(active.decoder->add(token), text);
+  if (onToken_)
+    onToken_(request, token, std::string_view(text).substr(before));
+  return active.stops.matched();
 }
 
 void Run::accept(size_t request, int32_t token) {
   Generation &generation = generations_[request];
   if (generation.tokens.empty())
     --waitingForFirst_;
-  if (stops(token))
+  if (stops(request, token))
     return end(request, FinishReason::Stop);
   generation.tokens.push_back(token);
-  if (onToken_)
-    onToken_(request, token);
+  if (addText(request, token))
+    return end(request, FinishReason::Stop);
   Sequence &sequence = *sequences_[request];
   if (generation.tokens.size() >= requests_[request].maxNewTokens ||
       sequence.length() >= engine_.maxLength())
@@ -123,7 +175,8 @@ Status Run::step() {
     rowOwners_.push_back(chunk.sequence);
   }
   LLAMA4_RETURN_IF_ERROR(engine_.logits(rows_, [&](size_t i, std::span<const float> logits) {
-    if (std::optional<int32_t> token = greedyToken(logits))
+    Sampler &sampler = actives_[rowOwners_[i]]->sampler;
+    if (std::optional<int32_t> token = sampler.sample(logits, scratch_))
       accept(rowOwners_[i], *token);
     else
       failed_ = Status::internal("logits: found no number, expected one for each token; the "

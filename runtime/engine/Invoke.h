@@ -47,9 +47,9 @@ Result<OwnedTensors> invokeTokens(Engine &engine, const TokenInput &input, uint3
 /// Runs one entry of a program once. Inputs are the file's tensors of the same names: F32 (or BF16
 /// for bf16 rows) [rows, columns], I32 or I64 vectors. The entry's symbol is what the numbers of
 /// rows say, or 1. Where the entry takes a batch, it is one sequence of that many tokens from
-/// position 0 with an empty cache, and cos and sin that the file lacks are made for it. Results are
-/// out0, out1, ... in the order of the entry's outputs; q8_32 rows are raw bytes U8. Errors:
-/// InvalidInput naming the tensor, Usage (no such entry), and those of Executable.
+/// position 0 with an empty cache, and cos, sin and temperatures that the file lacks are made for
+/// it. Results are out0, out1, ... in the order of the entry's outputs; q8_32 rows are raw bytes
+/// U8. Errors: InvalidInput naming the tensor, Usage (no such entry), and those of Executable.
 Result<OwnedTensors> invokeEntry(std::shared_ptr<const Program> program, Device &device,
                                  const std::string &entry, const SafetensorsFile &file);
 

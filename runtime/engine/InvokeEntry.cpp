@@ -5,6 +5,7 @@
 #include "runtime/engine/RopeInputs.h"
 #include "runtime/format/Half.h"
 #include "runtime/format/Quoted.h"
+#include "runtime/format/Temperature.h"
 
 #include <cstring>
 
@@ -211,6 +212,12 @@ Status Invocation::addInput(const EntryTensor &input) {
     return fillInput(input, *tensor, data);
   if (input.role == InputRole::Cos || input.role == InputRole::Sin)
     return makeRope(input, data);
+  if (input.role == InputRole::Temperature) {
+    const TemperatureTable &table = program_->desc().temperatures[input.temperature];
+    fillTemperature(table.attnScale, table.floorScale, positions_, reinterpret_cast<float *>(data),
+                    rowBytes(input.type, input.columns) / sizeof(float));
+    return {};
+  }
   return wrong(input, "no such tensor", "one");
 }
 

@@ -3,6 +3,7 @@
 #include "runtime/engine/KvCache.h"
 
 #include "runtime/base/Checked.h"
+#include "runtime/format/KvPages.h"
 #include "runtime/format/Quoted.h"
 
 #include <algorithm>
@@ -18,14 +19,8 @@ uint64_t multiplyOrMost(uint64_t a, uint64_t b) {
   return checkedMul(a, b).value_or(std::numeric_limits<uint64_t>::max());
 }
 
-/// Pages of one kind that one sequence holds at most.
 uint64_t pagesOfOne(const KvKind &kind, const KvCacheOptions &options) {
-  uint64_t whole = ceilDiv(options.maxLength, pageTokens);
-  if (kind.chunkTokens == 0)
-    return whole;
-  // The chunk in which a step begins, what the step adds, and a page cut by the chunk's edge.
-  uint64_t live = ceilDiv(uint64_t{kind.chunkTokens} + options.maxStepTokens, pageTokens) + 1;
-  return std::min(whole, live);
+  return kvPagesOfSequence(kind, options.maxLength, options.maxStepTokens);
 }
 
 /// Pages of each kind: what is needed, or the same share of it for all kinds.

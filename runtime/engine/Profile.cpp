@@ -36,6 +36,16 @@ void Profile::reset() {
   }
 }
 
+/// Bytes of all rows that the tensors of a kernel have in `runs` dispatches of `symbols` units
+/// together.
+static uint64_t activationBytes(const Kernel &kernel, uint64_t runs, uint64_t symbols) {
+  uint64_t bytes = 0;
+  for (const KernelParam &param : kernel.params)
+    if (param.kind == ParamKind::Tensor)
+      bytes += (param.rowsPerSymbol * symbols + param.rowsFixed * runs) * param.rowBytes;
+  return bytes;
+}
+
 std::vector<KernelTime> Profile::kernels(const ProgramDesc &program) const {
   std::vector<KernelTime> kernels(program.kernels.size());
   for (size_t k = 0; k < kernels.size(); ++k)
@@ -48,6 +58,7 @@ std::vector<KernelTime> Profile::kernels(const ProgramDesc &program) const {
       kernels[index].nanoseconds += times.total[c];
       kernels[index].dispatches += times.runs;
       kernels[index].weightBytes += times.runs * kernel.weightBytes;
+      kernels[index].activationBytes += activationBytes(kernel, times.runs, times.symbols);
       kernels[index].macs += times.symbols * kernel.macsPerSymbol;
     }
   }

@@ -17,7 +17,12 @@ struct KernelTime {
   uint64_t nanoseconds = 0;
   uint64_t dispatches = 0;
   uint64_t weightBytes = 0; ///< read by all dispatches
-  uint64_t macs = 0;        ///< multiply-adds of all dispatches
+  /// Rows of tensors that all dispatches read and wrote, as the kernel declares them; the cache
+  /// is not counted.
+  uint64_t activationBytes = 0;
+  uint64_t macs = 0; ///< multiply-adds of all dispatches
+
+  uint64_t bytes() const { return weightBytes + activationBytes; }
 };
 
 /// Durations of commands, added up over steps. Recording allocates nothing.

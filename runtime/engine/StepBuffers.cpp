@@ -4,6 +4,7 @@
 
 #include "runtime/engine/RopeInputs.h"
 #include "runtime/format/Quoted.h"
+#include "runtime/format/Temperature.h"
 
 #include <algorithm>
 #include <cstring>
@@ -17,6 +18,9 @@ Status unusable(const Entry &entry, const std::string &found, const std::string 
                               ", expected " + expected +
                               "; compile the model again with this version.");
 }
+
+/// Floats from one temperature of a step to the next.
+const size_t temperatureStride = rowBytes(ElementType::F32, 1) / sizeof(float);
 
 /// A f32 tensor that is the first output of an entry.
 Status checkResult(const Entry &entry, uint32_t columns) {
@@ -50,6 +54,15 @@ Status StepBuffers::addRopes(const Program &program, Device &device, uint32_t ma
     LLAMA4_RETURN_IF_ERROR(allocate(device, maxTokens * rope.rowFloats, rope.cos));
     LLAMA4_RETURN_IF_ERROR(allocate(device, maxTokens * rope.rowFloats, rope.sin));
     ropes_.push_back(std::move(rope));
+  }
+  return {};
+}
+
+Status StepBuffers::addTemperatures(const Program &program, Device &device, uint32_t maxTokens) {
+  for (const TemperatureTable &table : program.desc().temperatures) {
+    Temperature temperature = {table, nullptr};
+    LLAMA4_RETURN_IF_ERROR(allocate(device, maxTokens * temperatureStride, temperature.values));
+    temperatures_.push_back(std::move(temperature));
   }
   return {};
 }
@@ -99,12 +112,15 @@ Status StepBuffers::bindStep(const Entry &entry, Device &device, Arguments &argu
     case InputRole::Sin:
       arguments.inputs.push_back(ropes_[input.rope].sin);
       break;
+    case InputRole::Temperature:
+      arguments.inputs.push_back(temperatures_[input.temperature].values);
+      break;
     case InputRole::Batch:
       arguments.inputs.push_back(nullptr);
       continue;
     case InputRole::Tensor:
       return unusable(entry, "an input " + quoteName(input.name),
-                      "ids, cos, sin and the batch only");
+                      "ids, cos, sin, temperatures and the batch only");
     }
     if (input.rowsPerSymbol != 1 || input.rowsFixed != 0)
       return unusable(entry, "an input " + quoteName(input.name) + " of another number of rows",
@@ -146,6 +162,7 @@ Result<StepBuffers> StepBuffers::create(const Program &program, Device &device, 
   LLAMA4_RETURN_IF_ERROR(buffers.allocate(device, maxSequences, buffers.length_));
   LLAMA4_RETURN_IF_ERROR(buffers.allocate(device, maxRows, buffers.rows_));
   LLAMA4_RETURN_IF_ERROR(buffers.addRopes(program, device, maxTokens));
+  LLAMA4_RETURN_IF_ERROR(buffers.addTemperatures(program, device, maxTokens));
   LLAMA4_RETURN_IF_ERROR(buffers.addResults(program, device));
   const std::vector<Entry> &entries = program.desc().entries;
   buffers.arguments_.resize(entries.size());
@@ -178,6 +195,9 @@ void StepBuffers::fillStep(std::span<const uint32_t> slots, std::span<const Sequ
   start_[chunks.size()] = static_cast<int32_t>(token);
   for (const Rope &rope : ropes_)
     fillRopeInputs(rope.table, {position_, token}, rope.cos, rope.sin, rope.rowFloats);
+  for (const Temperature &temperature : temperatures_)
+    fillTemperature(temperature.table.attnScale, temperature.table.floorScale, {position_, token},
+                    temperature.values, temperatureStride);
   step = {};
   step.symbol = token;
   step.sequences = static_cast<uint32_t>(chunks.size());

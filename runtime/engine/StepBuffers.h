@@ -1,8 +1,8 @@
 //===- StepBuffers.h - what a step is told, in device memory -----*- C++ -*-===//
 //
 // Everything that changes from step to step lies in buffers made once: token ids, positions,
-// sequences, page tables, cos and sin, the hidden rows that come out, the rows asked for and their
-// logits. Filling them for a step allocates nothing.
+// sequences, page tables, cos, sin and temperatures, the hidden rows that come out, the rows asked
+// for and their logits. Filling them for a step allocates nothing.
 //
 //===----------------------------------------------------------------------===//
 #ifndef LLAMA4_RUNTIME_ENGINE_STEPBUFFERS_H
@@ -60,6 +60,11 @@ private:
     float *sin = nullptr;
     size_t rowFloats = 0;
   };
+  /// A temperature table and its input.
+  struct Temperature {
+    TemperatureTable table;
+    float *values = nullptr;
+  };
   struct Arguments {
     std::vector<void *> inputs, outputs;
   };
@@ -67,12 +72,14 @@ private:
   StepBuffers() = default;
   template <typename T> Status allocate(Device &device, uint64_t count, T *&pointer);
   Status addRopes(const Program &program, Device &device, uint32_t maxTokens);
+  Status addTemperatures(const Program &program, Device &device, uint32_t maxTokens);
   Status addResults(const Program &program, Device &device);
   Status bindStep(const Entry &entry, Device &device, Arguments &arguments);
   Status bindLogits(const Entry &entry, Arguments &arguments);
 
   std::vector<std::unique_ptr<DeviceBuffer>> buffers_;
   std::vector<Rope> ropes_;
+  std::vector<Temperature> temperatures_;
   std::vector<Arguments> arguments_; ///< one for each entry of the program
   std::vector<int32_t *> tables_;    ///< per kind [maxSequences][stride]
   std::vector<uint32_t> strides_;

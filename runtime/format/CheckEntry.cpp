@@ -120,6 +120,14 @@ Status EntryChecker::checkTensors(const std::string &at, const std::vector<Entry
 Status EntryChecker::checkRole(const std::string &at, const EntryTensor &tensor) {
   if (tensor.role == InputRole::Ids && (tensor.type != ElementType::I32 || tensor.columns != 0))
     return badField(at + ".type", elementTypeName(tensor.type), "i32 without columns for ids");
+  if (tensor.role == InputRole::Temperature) {
+    if (tensor.type != ElementType::F32)
+      return badField(at + ".type", elementTypeName(tensor.type), "f32 for temperatures");
+    if (tensor.temperature >= program_.temperatures.size())
+      return badField(at + ".temperature", std::to_string(tensor.temperature),
+                      "an index below " + std::to_string(program_.temperatures.size()));
+    return inRange(at + ".columns", tensor.columns, 1, 1);
+  }
   if (tensor.role != InputRole::Cos && tensor.role != InputRole::Sin)
     return {};
   if (tensor.type != ElementType::F32)

@@ -165,6 +165,21 @@ static Status checkWeights(const std::vector<Weight> &weights, uint64_t sectionB
   return inRange("weights (bytes of all)", end, sectionBytes, sectionBytes);
 }
 
+/// What is made up can be made, and what a kind of source does not use is zero.
+static Status checkWeightSource(const ProgramDesc &program) {
+  const WeightSource &source = program.weightSource;
+  const bool splat = source.origin == WeightOrigin::Splat;
+  const float most = splat ? maxSplatValue : 0.0f;
+  LLAMA4_RETURN_IF_ERROR(checkNumber("weight_value", source.value, -most, most));
+  if (source.origin != WeightOrigin::Random)
+    LLAMA4_RETURN_IF_ERROR(inRange("weight_seed", source.seed, 0, 0));
+  for (size_t i = 0; !source.isStored() && i < program.weights.size(); ++i)
+    if (!canMakeUp(program.weights[i].encoding))
+      return badField(atIndex("weights", i) + ".encoding", quoteName(program.weights[i].encoding),
+                      "float32, bfloat16, q8_0 or q4_1, the encodings that weights are made up in");
+  return {};
+}
+
 static Status checkKvKinds(const std::vector<KvKind> &kinds) {
   LLAMA4_RETURN_IF_ERROR(inRange("kv_kinds (number)", kinds.size(), 0, L4_MAX_KV_KINDS));
   Names names;
@@ -197,6 +212,20 @@ static Status checkRopes(const std::vector<RopeTable> &ropes) {
         return badField(atIndex(at + ".inv_freq", v), "no finite number", "a finite number");
     if (!std::isfinite(ropes[i].attentionScaling))
       return badField(at + ".attention_scaling", "no finite number", "a finite number");
+  }
+  return {};
+}
+
+static Status checkTemperatures(const std::vector<TemperatureTable> &tables) {
+  LLAMA4_RETURN_IF_ERROR(inRange("temperatures (number)", tables.size(), 0, 64));
+  Names names;
+  for (size_t i = 0; i < tables.size(); ++i) {
+    std::string at = atIndex("temperatures", i);
+    LLAMA4_RETURN_IF_ERROR(names.add(at + ".name", tables[i].name));
+    if (!std::isfinite(tables[i].attnScale))
+      return badField(at + ".attn_scale", "no finite number", "a finite number");
+    LLAMA4_RETURN_IF_ERROR(
+        inRange(at + ".floor_scale", tables[i].floorScale, 1, uint64_t{1} << 40));
   }
   return {};
 }
@@ -244,8 +273,10 @@ Status checkProgram(const ProgramDesc &program, uint64_t codeBytes, uint64_t wei
   LLAMA4_RETURN_IF_ERROR(checkGeneration(program.generation));
   LLAMA4_RETURN_IF_ERROR(checkCodeObjects(program.codeObjects, codeBytes));
   LLAMA4_RETURN_IF_ERROR(checkWeights(program.weights, weightsBytes));
+  LLAMA4_RETURN_IF_ERROR(checkWeightSource(program));
   LLAMA4_RETURN_IF_ERROR(checkKvKinds(program.kvKinds));
   LLAMA4_RETURN_IF_ERROR(checkRopes(program.ropes));
+  LLAMA4_RETURN_IF_ERROR(checkTemperatures(program.temperatures));
   LLAMA4_RETURN_IF_ERROR(checkKernels(program.kernels));
   return checkEntries(program);
 }

@@ -30,11 +30,13 @@ inline constexpr uint32_t maxRopeValues = 1u << 16;
 inline constexpr uint32_t maxNameBytes = 4096;
 inline constexpr uint64_t maxScratchBytes = uint64_t{1} << 28;
 inline constexpr uint64_t maxArenaBytes = uint64_t{1} << 42;
+inline constexpr uint64_t maxMadeUpBytes = uint64_t{1} << 46;
 } // namespace limits
 
 /// Errors: InvalidInput, one sentence beginning with the path of the field
 /// ("entries[0].commands[3].bindings[1].offset: found 8192, expected at most 4096; ...").
-/// `codeBytes` and `weightsBytes` are the sizes of those sections.
+/// `codeBytes` and `weightsBytes` are the sizes of those sections; weights that are made up take
+/// weightsEnd() bytes of memory and no section.
 Status checkProgram(const ProgramDesc &program, uint64_t codeBytes, uint64_t weightsBytes);
 
 } // namespace llama4

@@ -65,7 +65,8 @@ static_assert(offsetof(FileHeader, sections) == 104);
 static_assert(offsetof(FileHeader, headerHash) == 4088);
 
 /// Feature bits this version of the runtime can read.
-inline constexpr uint64_t knownFeatures = 0;
+inline constexpr uint64_t featureMadeUpWeights = 1; ///< no Weights section, see WeightSource.h
+inline constexpr uint64_t knownFeatures = featureMadeUpWeights;
 
 } // namespace llama4
 

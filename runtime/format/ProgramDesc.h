@@ -13,9 +13,12 @@
 #ifndef LLAMA4_RUNTIME_FORMAT_PROGRAMDESC_H
 #define LLAMA4_RUNTIME_FORMAT_PROGRAMDESC_H
 
+#include "runtime/base/Checked.h"
 #include "runtime/format/Rows.h"
+#include "runtime/format/WeightSource.h"
 
 #include <cstdint>
+#include <optional>
 #include <string>
 #include <vector>
 
@@ -63,6 +66,7 @@ enum class InputRole : uint8_t {
   Sin = 2,    ///< the same for the sine
   Batch = 3,  ///< the step metadata: read through l4_step; its pointer is ignored and never bound
   Tensor = 4, ///< anything else, known by its name
+  Temperature = 5, ///< f32[T, 1] attention temperatures of the table `temperature`
 };
 
 /// An input or output of an entry.
@@ -74,6 +78,7 @@ struct EntryTensor {
   uint32_t rowsFixed = 0;
   InputRole role = InputRole::Tensor; ///< inputs only
   uint32_t rope = 0;                  ///< roles Cos and Sin: index into ProgramDesc::ropes
+  uint32_t temperature = 0;           ///< role Temperature: index into ProgramDesc::temperatures
 
   uint64_t rows(uint64_t symbol) const { return rowsPerSymbol * symbol + rowsFixed; }
   uint64_t bytes(uint64_t symbol) const { return rows(symbol) * rowBytes(type, columns); }
@@ -202,6 +207,14 @@ struct RopeTable {
   float attentionScaling = 1.0f;
 };
 
+/// Parameters of an attention temperature; the engine fills temperature inputs from them each step:
+/// 1 + attnScale * log(1 + floor((position + 1) / floorScale)).
+struct TemperatureTable {
+  std::string name;
+  float attnScale = 0.0f;
+  uint64_t floorScale = 1;
+};
+
 /// Everything of a program but code, tokenizer and weights themselves.
 struct ProgramDesc {
   ModelInfo model;
@@ -212,8 +225,18 @@ struct ProgramDesc {
   std::vector<Weight> weights;
   std::vector<KvKind> kvKinds; ///< at most L4_MAX_KV_KINDS, in the order of l4_step::page_table
   std::vector<RopeTable> ropes;
+  std::vector<TemperatureTable> temperatures;
   std::vector<CodeObject> codeObjects;
+  WeightSource weightSource; ///< not stored: the file has no Weights section
 };
+
+/// Bytes from the first weight to the end of the last; nothing on overflow.
+inline std::optional<uint64_t> weightsEnd(const ProgramDesc &program) {
+  if (program.weights.empty())
+    return 0;
+  const Weight &last = program.weights.back();
+  return checkedAdd(last.offset, last.bytes);
+}
 
 } // namespace llama4
 

@@ -87,8 +87,9 @@ Status decodeTensor(const std::string &at, const fb::EntryTensor &in, EntryTenso
   out.rowsPerSymbol = in.rows_per_symbol();
   out.rowsFixed = in.rows_fixed();
   out.rope = in.rope();
+  out.temperature = in.temperature();
   LLAMA4_RETURN_IF_ERROR(enumerator(at + ".type", in.type(), elementTypeCount, out.type));
-  return enumerator(at + ".role", in.role(), 5, out.role);
+  return enumerator(at + ".role", in.role(), 6, out.role);
 }
 
 Status decodeCommand(const std::string &at, const fb::Command &in, Command &out) {
@@ -166,6 +167,12 @@ Status decodeRope(const std::string &, const fb::RopeTable &in, RopeTable &out) 
   return {};
 }
 
+Status decodeTemperature(const std::string &, const fb::TemperatureTable &in,
+                         TemperatureTable &out) {
+  out = {text(in.name()), in.attn_scale(), in.floor_scale()};
+  return {};
+}
+
 Status decodeCodeObject(const std::string &, const fb::CodeObject &in, CodeObject &out) {
   out.target = text(in.target());
   out.level = text(in.level());
@@ -201,6 +208,12 @@ Result<ProgramDesc> decodeProgram(std::span<const std::byte> bytes) {
   LLAMA4_RETURN_IF_ERROR(tables("weights", in.weights(), out.weights, decodeWeight));
   LLAMA4_RETURN_IF_ERROR(tables("kv_kinds", in.kv_kinds(), out.kvKinds, decodeKvKind));
   LLAMA4_RETURN_IF_ERROR(tables("ropes", in.ropes(), out.ropes, decodeRope));
+  LLAMA4_RETURN_IF_ERROR(
+      tables("temperatures", in.temperatures(), out.temperatures, decodeTemperature));
+  out.weightSource.value = in.weight_value();
+  out.weightSource.seed = in.weight_seed();
+  LLAMA4_RETURN_IF_ERROR(
+      enumerator("weight_origin", in.weight_origin(), 3, out.weightSource.origin));
   LLAMA4_RETURN_IF_ERROR(
       tables("code_objects", in.code_objects(), out.codeObjects, decodeCodeObject));
   return out;

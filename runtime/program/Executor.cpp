@@ -90,7 +90,8 @@ Status Executable::State::reserve() {
   for (const Kernel &kernel : program->desc().kernels)
     scratchBytes = std::max(scratchBytes, kernel.scratchBytes);
   LLAMA4_RETURN_IF_ERROR(device->reserveScratch(scratchBytes));
-  LLAMA4_ASSIGN_OR_RETURN(weights, device->import(program->section(SectionKind::Weights)));
+  LLAMA4_ASSIGN_OR_RETURN(std::span<const std::byte> bytes, program->weights());
+  LLAMA4_ASSIGN_OR_RETURN(weights, device->import(bytes));
   LLAMA4_ASSIGN_OR_RETURN(arena, device->allocate(arenaBytes));
   LLAMA4_ASSIGN_OR_RETURN(step, device->allocate(sizeof(l4_step)));
   return {};
@@ -155,6 +156,15 @@ Status Executable::State::checkCall(const Entry &entry, const EntryState &state,
       return argumentError(entry, "page_table[" + std::to_string(kind) + "]", "none",
                            "the pages of " + quoteName(program->desc().kvKinds[kind].name));
   return {};
+}
+
+Result<std::string> Executable::loadableLevel(std::shared_ptr<const Program> program,
+                                              Device &device) {
+  State state;
+  state.program = std::move(program);
+  state.device = &device;
+  LLAMA4_RETURN_IF_ERROR(state.loadCode().in(state.program->name()));
+  return std::string(state.code->level());
 }
 
 Executable::Executable(std::unique_ptr<State> state) : state_(std::move(state)) {}

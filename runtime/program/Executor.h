@@ -34,6 +34,9 @@ public:
   static Result<std::unique_ptr<Executable>> create(std::shared_ptr<const Program> program,
                                                     Device &device,
                                                     const ExecutableBounds &bounds = {});
+  /// Loads the code and resolves every kernel, and nothing else: the level of the code that runs
+  /// here. Errors: Unavailable, InvalidInput.
+  static Result<std::string> loadableLevel(std::shared_ptr<const Program> program, Device &device);
   ~Executable();
 
   /// Runs entry `entry` to its end.

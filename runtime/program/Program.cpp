@@ -4,6 +4,7 @@
 
 #include "runtime/base/Checked.h"
 #include "runtime/format/CheckField.h"
+#include "runtime/format/CheckProgram.h"
 #include "runtime/format/Checksum.h"
 #include "runtime/format/FileLayout.h"
 #include "runtime/program/DecodeProgram.h"
@@ -120,11 +121,35 @@ Status Program::check(VerifyMode mode) {
   LLAMA4_ASSIGN_OR_RETURN(desc_, decodeProgram(section(SectionKind::Program)));
   std::span<const std::byte> code = section(SectionKind::Code);
   std::span<const std::byte> weights = section(SectionKind::Weights);
-  LLAMA4_RETURN_IF_ERROR(checkProgram(desc_, code.size(), weights.size()));
+  uint64_t weightsBytes = weights.size();
+  if (!desc_.weightSource.isStored() || (header_.features & featureMadeUpWeights) != 0) {
+    LLAMA4_ASSIGN_OR_RETURN(weightsBytes, checkMadeUp());
+    madeUp_ = std::make_unique<MadeUpWeights>();
+  }
+  LLAMA4_RETURN_IF_ERROR(checkProgram(desc_, code.size(), weightsBytes));
   LLAMA4_RETURN_IF_ERROR(checkInnerPadding("code_objects", code, desc_.codeObjects));
-  if (mode == VerifyMode::Full)
+  if (mode == VerifyMode::Full && !madeUp_)
     return checkInnerPadding("weights", weights, desc_.weights);
   return {};
+}
+
+/// The memory that made-up weights take: header and program agree that there are such, and the file
+/// has none beside them.
+Result<uint64_t> Program::checkMadeUp() const {
+  if ((header_.features & featureMadeUpWeights) == 0)
+    return badField("weight_origin", "weights that are made up",
+                    "the feature bit of such a file in its header");
+  if (desc_.weightSource.isStored())
+    return badField("weight_origin", "stored weights",
+                    "weights that are made up, as the header's features say");
+  if (!section(SectionKind::Weights).empty())
+    return badField("weight_origin", "weights that are made up and a Weights section",
+                    "one of the two");
+  std::optional<uint64_t> bytes = weightsEnd(desc_);
+  if (!bytes || *bytes > limits::maxMadeUpBytes)
+    return badField("weights (bytes of all)", bytes ? std::to_string(*bytes) : "more than 2^64",
+                    "at most " + std::to_string(limits::maxMadeUpBytes));
+  return *bytes;
 }
 
 /// Asks for huge pages under the weights; a kernel without them ignores it.
@@ -148,9 +173,18 @@ std::span<const std::byte> Program::section(SectionKind kind) const {
   return slice(bytes_, sectionRange(header_, kind));
 }
 
+Result<std::span<const std::byte>> Program::weights() const {
+  if (!madeUp_)
+    return section(SectionKind::Weights);
+  return madeUp_->get(desc_, weightsBytes());
+}
+
+uint64_t Program::weightsBytes() const { return weightsEnd(desc_).value_or(0); }
+
 std::span<const std::byte> Program::weight(size_t index) const {
   const Weight &weight = desc_.weights[index];
-  return slice(section(SectionKind::Weights), {weight.offset, weight.bytes});
+  std::span<const std::byte> all = madeUp_ ? madeUp_->made() : section(SectionKind::Weights);
+  return all.empty() ? all : slice(all, {weight.offset, weight.bytes});
 }
 
 std::span<const std::byte> Program::code(size_t index) const {

@@ -13,6 +13,7 @@
 #include "runtime/base/Status.h"
 #include "runtime/format/FileHeader.h"
 #include "runtime/format/ProgramDesc.h"
+#include "runtime/program/MadeUpWeights.h"
 
 #include <memory>
 #include <optional>
@@ -52,7 +53,13 @@ public:
   std::span<const std::byte> section(SectionKind kind) const;
   std::span<const std::byte> tokenizer() const { return section(SectionKind::Tokenizer); }
   std::span<const std::byte> chatTemplate() const { return section(SectionKind::ChatTemplate); }
-  /// The packed bytes of desc().weights[index], 64-byte aligned.
+  /// All weights, each at its offset: the section of the file, or memory that the first call fills
+  /// when they are made up. 64-byte aligned; valid as long as the program. Errors: OutOfMemory.
+  Result<std::span<const std::byte>> weights() const;
+  /// Bytes of all weights in memory.
+  uint64_t weightsBytes() const;
+  /// The packed bytes of desc().weights[index], 64-byte aligned. Of made-up weights empty before
+  /// the first call of weights().
   std::span<const std::byte> weight(size_t index) const;
   /// The bytes of desc().codeObjects[index].
   std::span<const std::byte> code(size_t index) const;
@@ -74,6 +81,7 @@ public:
 private:
   Program() = default;
   Status check(VerifyMode mode);
+  Result<uint64_t> checkMadeUp() const;
   void adviseWeights() const;
 
   std::optional<MappedFile> file_;
@@ -81,6 +89,7 @@ private:
   std::string name_;
   FileHeader header_ = {};
   ProgramDesc desc_;
+  std::unique_ptr<MadeUpWeights> madeUp_; ///< null when the file holds the weights
 };
 
 } // namespace llama4

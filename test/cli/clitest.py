@@ -27,6 +27,11 @@ DATA = os.environ["LLAMA4_TEST_DATA"]
 RUN = os.path.join(BIN, "llama4-run")
 COMPILE = os.path.join(BIN, "llama4-compile")
 LEVELS = ["x86-64-v3", "x86-64-v4+vnni"]
+with open("/proc/cpuinfo", encoding="utf-8") as cpu_info:
+    if " avx512_bf16" in cpu_info.read():
+        LEVELS.append("x86-64-v4+vnni+bf16")
+    else:
+        print("skipped: level x86-64-v4+vnni+bf16, this CPU has no AVX-512 with BF16")
 
 TEMP = tempfile.mkdtemp(prefix="llama4-cli-")
 atexit.register(shutil.rmtree, TEMP, ignore_errors=True)
@@ -103,7 +108,7 @@ def invoke(model, tensors, *options):
 
 def generate_ids(model, prompt, count, *options):
     text = must("generate", model, "--prompt-ids", ",".join(map(str, prompt)), "--ignore-eos",
-                "--ids", "-n", count, *options)
+                "--ids", "--temperature", 0, "-n", count, *options)
     return [int(word) for word in text.split()]
 
 

@@ -110,6 +110,37 @@ class Fast:
             self.assertEqual(alone.tobytes(), found.tobytes(), str(options))
 
 
+class Sampling(unittest.TestCase):
+    def setUp(self):
+        self.model = compiled(GGUF)
+        self.args = ["generate", self.model, "-n", 12, "--temperature", 0.9, "--top-p", 0.95,
+                     "--frequency-penalty", 0.3, "--seed", 11]
+
+    def test_three_together_as_each_alone(self):
+        prompts = ["Write a poem.", "What is the capital of France? Say it slowly.", "Why?"]
+        alone = [json.loads(must(*self.args, "--json", "--prompt", p)) for p in prompts]
+        flags = [word for p in prompts for word in ("--prompt", p)]
+        for options in ([], ["--threads", 1, "--prefill-chunk-size", 5]):
+            lines = must(*self.args, "--ids", *flags, *options).splitlines()
+            self.assertEqual([[int(word) for word in line.split()] for line in lines],
+                             [one["ids"] for one in alone])
+        other = json.loads(must(*self.args[:-1], 12, "--json", "--prompt", prompts[0]))
+        self.assertNotEqual(other["ids"], alone[0]["ids"])
+
+    def test_a_made_up_seed_is_told_and_repeats(self):
+        args = [*self.args[:-2], "--ids", "--prompt", "Write a poem."]
+        first = run(*args)
+        seed = first.stderr.split("seed ")[1].split()[0]
+        self.assertEqual(must(*args, "--seed", seed), first.stdout)
+
+    def test_stop_strings(self):
+        args = ["generate", self.model, "--prompt", "What is the capital of France?", "-n", 20,
+                "--temperature", 0]
+        whole = must(*args).rstrip("\n")
+        stop = whole[6:13]
+        self.assertEqual(must(*args, "--stop", stop), whole[:whole.index(stop)] + "\n")
+
+
 class Checkpoint(unittest.TestCase):
     # A checkpoint in place of a program is compiled once and then found again.
     def test_compiled_on_first_use(self):

@@ -32,16 +32,21 @@ class Usage(unittest.TestCase):
         self.expect(2, "generate", "m.l4x", says="exactly one of")
         self.expect(2, "generate", "m.l4x", "--prompt", "a", "--prompt-ids", "1",
                     says="exactly one of")
-        self.expect(2, "generate", "m.l4x", "--prompt-ids", "1", "--temperature", "0.7",
-                    says="greedy")
+        for flag, values in {"--temperature": ("-1", "1001", "nan", "hot"), "--top-k": ("-1", "x"),
+                             "--top-p": ("1.5", "-0.1", "nan"), "--min-p": ("2", "-1"),
+                             "--frequency-penalty": ("3", "-3"), "--presence-penalty": ("2.5",),
+                             "--repetition-penalty": ("0", "-1"), "--seed": ("-1", "x")}.items():
+            for value in values:
+                self.expect(2, "generate", "m.l4x", "--prompt-ids", "1", f"{flag}={value}",
+                            says=flag)
         self.expect(2, "generate", "m.l4x", "--prompt-ids", "1", "--memory", "lots",
                     says="8GiB")
         self.expect(2, "tokenize", "m.l4x")
         self.expect(2, "tokenize", "m.l4x", "--text-file", "a", "--messages", "b")
 
     def test_environment_names_options(self):
-        env = {"LLAMA4_ARG_TEMPERATURE": "0.5"}
-        self.expect(2, "generate", "m.l4x", "--prompt", "a", env=env, says="greedy")
+        env = {"LLAMA4_ARG_TEMPERATURE": "-0.5"}
+        self.expect(2, "generate", "m.l4x", "--prompt", "a", env=env, says="temperature")
 
     def test_missing_files(self):
         missing = temp("missing")

@@ -1,6 +1,6 @@
 //===- AllocationTest.cpp - steps allocate nothing ------------------------===//
 
-#include "runtime/engine/Greedy.h"
+#include "runtime/engine/Sampler.h"
 #include "runtime/engine/StepPlanner.h"
 #include "test/engine/TinyModel.h"
 
@@ -51,6 +51,18 @@ TEST(Allocation, StepsAllocateNothing) {
     ASSERT_TRUE(sequences[i]->append(tinyText(60 + i * 7, i)).ok());
   }
   StepPlanner planner(*engine, 11);
+  std::vector<Sampler> samplers;
+  Sampler::Scratch scratch(tinyVocab);
+  for (uint32_t i = 0; i < 4; ++i) {
+    SamplingParameters parameters;
+    parameters.temperature = static_cast<float>(i); // the first is greedy
+    parameters.topK = i == 1 ? 7 : 0;
+    parameters.topP = i >= 2 ? 0.9f : 1.0f;
+    parameters.frequencyPenalty = i == 3 ? 0.5f : 0.0f;
+    parameters.logitBias = {{3, 1.0f}};
+    samplers.push_back(Sampler::create(parameters, tinyVocab).take());
+    samplers[i].addPrompt(sequences[i]->tokens());
+  }
   std::vector<uint32_t> rows(tinyBatch);
   std::vector<int32_t> tokens(tinyBatch);
   uint64_t before = allocations;
@@ -65,7 +77,10 @@ TEST(Allocation, StepsAllocateNothing) {
     ok = ok && engine
                    ->logits(std::span(rows).first(count),
                             [&](size_t i, std::span<const float> logits) {
-                              tokens[i] = greedyToken(logits).value_or(0);
+                              const PlannedChunk &chunk = planner.planned()[i];
+                              if (chunk.reachesEnd)
+                                tokens[i] =
+                                    samplers[chunk.sequence].sample(logits, scratch).value_or(0);
                             })
                    .ok();
     for (size_t i = 0; i < count; ++i) {

@@ -102,7 +102,8 @@ TEST_F(GeneratorTest, TokensAreToldAsTheyComeAndTimed) {
   GenerationTimings timings;
   Result<std::vector<Generation>> found = generate(
       *engine_, requests, {{}, true, 10},
-      [&](size_t request, int32_t token) { told[request].push_back(token); }, &timings);
+      [&](size_t request, int32_t token, std::string_view) { told[request].push_back(token); },
+      &timings);
   ASSERT_TRUE(found.ok());
   EXPECT_EQ(told[0], (*found)[0].tokens);
   EXPECT_EQ(told[1], (*found)[1].tokens);

@@ -10,16 +10,18 @@
 enum { HIDDEN = 8, HEADS = 2, DIM = 8, PADDED = 16, ROW = 16, VOCAB = 24, VOCAB_ROW = 32 };
 enum { PAGE = HEADS * (DIM + PADDED) * L4_PAGE_TOKENS, ROPE = 2 };
 
-/// ids i32[T], cos f32[T, 2], sin f32[T, 2] -> x f32[T, 8]
+/// ids i32[T], cos f32[T, 2], sin f32[T, 2], temperature f32[T, 1] -> x f32[T, 8]
 void tiny_embed(const l4_dispatch *call, uint32_t begin, uint32_t end, void *scratch) {
   (void)scratch;
   const int32_t *ids = call->bindings[0];
   const float *cos = call->bindings[1], *sin = call->bindings[2];
-  float *x = call->bindings[3];
+  const float *temperature = call->bindings[3];
+  float *x = call->bindings[4];
   for (uint32_t t = begin; t < end; ++t) {
     for (int d = 0; d < HIDDEN; ++d)
       x[t * ROW + d] = (float)((ids[t] * (d + 3)) % 17);
     x[t * ROW + 0] += (float)((int)(cos[t * ROW + 1] * 64) % 7);
+    x[t * ROW + 2] += (float)((int)(temperature[t * ROW] * 64) % 7);
     x[t * ROW + 1] += (float)((int)(sin[t * ROW + 0] * 64) % 7);
   }
 }

@@ -7,6 +7,7 @@
 #include "runtime/device/cpu/CpuDevice.h"
 #include "runtime/engine/RopeInputs.h"
 
+#include <cmath>
 #include <gtest/gtest.h>
 
 namespace llama4::test {
@@ -46,8 +47,9 @@ std::vector<Kernel> kernels() {
   KernelParam out = tensor(ElementType::F32, 8, Access::Write);
   KernelParam ids = tensor(ElementType::I32, 0, Access::Read);
   KernelParam angles = tensor(ElementType::F32, 2, Access::Read);
+  KernelParam factor = tensor(ElementType::F32, 1, Access::Read);
   KernelParam logits = tensor(ElementType::F32, tinyVocab, Access::Write);
-  return {{"tiny_embed", 0, {ids, angles, angles, out}, 8, 0},
+  return {{"tiny_embed", 0, {ids, angles, angles, factor, out}, 8, 0},
           {"tiny_write", 0, {in, pages(Access::Write)}, 0, 0},
           {"tiny_read", 0, {in, pages(Access::Read), out}, 16, 0},
           {"tiny_logits", 0, {wholeHidden(), ids, logits}, 8, 0}};
@@ -76,7 +78,8 @@ Entry stepEntry(const char *name, uint32_t bound, Specialization specialization)
   entry.inputs = {named("ids", ElementType::I32, 0, InputRole::Ids),
                   named("batch", ElementType::I32, 0, InputRole::Batch),
                   named("sin", ElementType::F32, 2, InputRole::Sin),
-                  named("cos", ElementType::F32, 2, InputRole::Cos)};
+                  named("cos", ElementType::F32, 2, InputRole::Cos),
+                  named("temperature", ElementType::F32, 1, InputRole::Temperature)};
   entry.outputs = {named("hidden", ElementType::F32, 8, InputRole::Tensor)};
   entry.arenaPerSymbol = 3 * rowStride;
   auto place = [&](uint64_t i) {
@@ -86,6 +89,7 @@ Entry stepEntry(const char *name, uint32_t bound, Specialization specialization)
                                    {{BindingKind::Input, 0, 0},
                                     {BindingKind::Input, 3, 0},
                                     {BindingKind::Input, 2, 0},
+                                    {BindingKind::Input, 4, 0},
                                     place(0)},
                                    {}));
   struct Layer {
@@ -136,6 +140,7 @@ ProgramDesc tinyProgram() {
   program.kernels = kernels();
   program.kvKinds = {kvKind("full", 2, 0), kvKind("chunked", 1, tinyChunk)};
   program.ropes = {{"rope", {1.0f, 0.125f}, 1.0f}};
+  program.temperatures = {{"temperature", 0.5f, 4}};
   program.entries = {stepEntry("step", tinyStepTokens, Specialization::Any),
                      stepEntry("step.decode", tinyBatch, Specialization::Decode), logitsEntry()};
   program.codeObjects = {{"cpu", "x86-64-v3", {}, 0, 0}};
@@ -174,6 +179,8 @@ std::vector<Hidden> tinyReference(std::span<const int32_t> ids) {
     for (int d = 0; d < 8; ++d)
       x[t][d] = static_cast<float>((ids[t] * (d + 3)) % 17);
     x[t][0] += static_cast<float>(static_cast<int>(cos[1] * 64) % 7);
+    double temperature = 1 + 0.5 * std::log(1 + std::floor((static_cast<double>(t) + 1) / 4));
+    x[t][2] += static_cast<float>(static_cast<int>(static_cast<float>(temperature) * 64) % 7);
     x[t][1] += static_cast<float>(static_cast<int>(sin[0] * 64) % 7);
   }
   for (size_t chunk : {size_t{0}, size_t{tinyChunk}, size_t{0}}) {

@@ -129,7 +129,7 @@ TEST_F(GraphTest, PathsAreHierarchical) {
   ASSERT_EQ(entry.nodes().size(), 2u);
   EXPECT_EQ(entry.nodes()[0].path, "model.layers.3.proj");
   EXPECT_EQ(entry.nodes()[0].parameter->name, "model.layers.3.proj.weight");
-  EXPECT_EQ(entry.nodes()[0].parameter->source, "stored.model.layers.3.proj.weight");
+  EXPECT_EQ(entry.nodes()[0].parameter->stored.source, "stored.model.layers.3.proj.weight");
   EXPECT_EQ(entry.nodes()[1].path, "model.layers.3");
   EXPECT_EQ(graph.path(), "");
 }

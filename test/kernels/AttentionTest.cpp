@@ -35,6 +35,16 @@ cmd.kernel @fused_$D_$T grid affine_map<(T) -> ((T ceildiv $TOKENS) * 2)> {
 }
 )";
 
+const char *const kChunked = R"(
+cmd.kernel @chunked_$C_$TOKENS grid affine_map<(T) -> ((T ceildiv $TOKENS) * 2)> {
+^bb0(%q: tensor<?x120xf32>, %kv: !lm.kv_layer<kind = 2, heads = 2, dim = 20, f32>, %b: !lm.batch):
+  %0 = lm.attention %q, %kv, %b mask chunked scale 0.125
+      core <"l4_attention_float32", tokens = $TOKENS> {chunk = $C}
+      : tensor<?x120xf32>, !lm.kv_layer<kind = 2, heads = 2, dim = 20, f32> -> tensor<?x120xf32>
+  cmd.yield %0 : tensor<?x120xf32>
+}
+)";
+
 /// A pool of pages, filled with small numbers, and readers of its elements.
 struct Pool {
   ElementType type;
@@ -67,13 +77,15 @@ struct Pool {
   }
 };
 
-/// One head of one token.
+/// One head of one token, over its chunk of `chunk` positions (0: all).
 std::vector<double> attend(const Step &step, const Pool &pool, const Tensor &q, int64_t t,
-                           int64_t head, int64_t group) {
+                           int64_t head, int64_t group, int64_t chunk = 0) {
   const int64_t kvHead = head / group, keys = step.position[t] + 1, dim = pool.dim;
-  std::vector<double> scores(keys), out(dim);
+  const int64_t from = chunk == 0 ? 0 : step.position[t] / chunk * chunk;
+  std::vector<double> scores(keys, -INFINITY), out(dim);
   double largest = -INFINITY, sum = 0;
-  for (int64_t j = 0; j < keys; ++j) {
+  for (int64_t j = from; j < keys; ++j) {
+    scores[j] = 0;
     const int64_t page = step.page(2, step.sequence[t], j);
     for (int64_t d = 0; d < dim; ++d)
       scores[j] += 0.125 * q.at(t, head * dim + d) * pool.key(page, j % 16, kvHead, d);
@@ -81,7 +93,7 @@ std::vector<double> attend(const Step &step, const Pool &pool, const Tensor &q, 
   }
   for (double &score : scores)
     sum += score = std::exp(score - largest);
-  for (int64_t j = 0; j < keys; ++j)
+  for (int64_t j = from; j < keys; ++j)
     for (int64_t d = 0; d < dim; ++d)
       out[d] += scores[j] / sum * pool.value(step.page(2, step.sequence[t], j), j % 16, kvHead, d);
   return out;
@@ -133,6 +145,39 @@ TEST_P(AttentionTest, PlainAndQuantized) {
         ASSERT_EQ(got.sums, want.sums);
       }
     }
+}
+
+/// Decodes and prefills around chunk borders; pages before a chunk are not there.
+TEST_P(AttentionTest, Chunked) {
+  const int64_t chunks[] = {16, 32, 48, 21, 100};
+  std::string text;
+  for (int64_t c : chunks)
+    for (const char *tokens : {"1", "16"})
+      text += fill(kChunked, {{"C", std::to_string(c)}, {"TOKENS", tokens}});
+  Kernels kernels(text, GetParam());
+  for (int64_t c : chunks) {
+    SCOPED_TRACE(c);
+    const auto n = static_cast<int32_t>(c);
+    const std::vector<int64_t> past = {c - 1, c, c + 1, 2 * c, 5 * c, 8 * c, c - 5, 0, 3 * c - 1};
+    Step step(past, {1, 1, 1, 1, 1, 1, 9, 2 * n, n + 3});
+    for (size_t s = 0; s < past.size(); ++s)
+      for (int64_t p = 0; p < past[s] / c * c / L4_PAGE_TOKENS; ++p)
+        step.pages[2][static_cast<int64_t>(s) * step.step.page_stride[2] + p] = 0x7fffffff;
+    const int64_t tokens = step.step.symbol;
+    Pool pool(ElementType::F32, 20, step, random_);
+    Tensor q = Tensor(ElementType::F32, tokens, 120).randomize(random_);
+    Tensor out(ElementType::F32, tokens, 120), single(ElementType::F32, tokens, 120);
+    kernels.run("chunked_" + std::to_string(c) + "_16", step, {q, pool.memory, out});
+    kernels.run("chunked_" + std::to_string(c) + "_1", step, {q, pool.memory, single});
+    for (int64_t t = 0; t < tokens; ++t) {
+      for (int64_t head = 0; head < 6; ++head) {
+        const std::vector<double> expected = attend(step, pool, q, t, head, 3, c);
+        for (int64_t d = 0; d < 20; ++d)
+          ASSERT_NEAR(out.at(t, head * 20 + d), expected[d], 1e-5) << t << " " << head << " " << d;
+      }
+      ASSERT_EQ(std::memcmp(out.row<char>(t), single.row<char>(t), 480), 0) << t;
+    }
+  }
 }
 
 LLAMA4_FOR_ALL_LEVELS(AttentionTest);

@@ -24,11 +24,10 @@ static constexpr char kGuardByte = 0x5a;
 std::vector<std::string> runnableLevels() {
   std::vector<std::string> names;
   for (const microkernels::Level &level : microkernels::cpuLevels()) {
-    bool runs = level.name == "x86-64-v3" ? __builtin_cpu_supports("x86-64-v3")
-                : level.name == "x86-64-v4+vnni"
-                    ? __builtin_cpu_supports("x86-64-v4") && __builtin_cpu_supports("avx512vnni")
-                    : false;
-    if (runs)
+    const bool vnni = __builtin_cpu_supports("x86-64-v4") && __builtin_cpu_supports("avx512vnni");
+    const bool bf16 = vnni && __builtin_cpu_supports("avx512bf16");
+    if ((level.name == "x86-64-v3" && __builtin_cpu_supports("x86-64-v3")) ||
+        (level.name == "x86-64-v4+vnni" && vnni) || (level.name == "x86-64-v4+vnni+bf16" && bf16))
       names.emplace_back(level.name);
   }
   return names;

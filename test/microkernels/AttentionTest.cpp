@@ -7,6 +7,7 @@
 
 #include <algorithm>
 #include <cmath>
+#include <limits>
 #include <numeric>
 
 namespace llama4::microkernels {
@@ -21,10 +22,12 @@ struct Run {
 struct Shape {
   KvType type;
   int64_t kvHeads, group, headDim;
+  int64_t chunk = 0;
 };
 
 /// A step of ragged sequences over a pool with pages in random order; slots that no token has
-/// written, and pages of nobody, hold large finite numbers.
+/// written, and pages of nobody, hold large finite numbers. Table entries of pages in which no
+/// token of the step sees a key lead nowhere.
 class Step {
 public:
   Step(const Shape &shape, const std::vector<Run> &runs, uint32_t seed);
@@ -88,7 +91,7 @@ Step::Step(const Shape &shape, const std::vector<Run> &runs, uint32_t seed) : sh
   table_.assign(static_cast<size_t>(stride_) * runs.size(), 0x7fffffff);
   size_t next = 0;
   for (size_t s = 0; s < runs.size(); ++s)
-    for (int64_t p = 0; p * 16 < length_[s]; ++p)
+    for (int64_t p = l4_first_visible(runs[s].position, shape.chunk) / 16; p * 16 < length_[s]; ++p)
       table_[s * static_cast<size_t>(stride_) + static_cast<size_t>(p)] = order[next++];
   const auto elements =
       static_cast<size_t>(pages * l4_kv_page_elements(shape.kvHeads, shape.headDim));
@@ -136,7 +139,7 @@ std::vector<float> Step::run(const NativeLevel &level, int64_t split) const {
       level.cores->find(shape_.type)(
           out.data() + t * outStride + head * shape_.group * shape_.headDim, outStride, q_.data(),
           width(), &step, kKind, pool, head, t, std::min(t + split, tokens()), shape_.kvHeads,
-          shape_.group, shape_.headDim, kScale, scratch.data());
+          shape_.group, shape_.headDim, shape_.chunk, kScale, scratch.data());
   return out;
 }
 
@@ -145,20 +148,24 @@ void Step::check(const std::vector<float> &out) const {
   for (int64_t t = 0; t < tokens(); ++t) {
     const auto at = static_cast<size_t>(t);
     const int64_t keys = position_[at] + 1;
+    const int64_t from = shape_.chunk == 0 ? 0 : position_[at] - position_[at] % shape_.chunk;
     for (int64_t h = 0; h < heads; ++h) {
       const float *q = q_.data() + t * width() + h * shape_.headDim;
-      std::vector<double> weights(static_cast<size_t>(keys));
-      for (int64_t j = 0; j < keys; ++j)
+      std::vector<double> weights(static_cast<size_t>(keys),
+                                  -std::numeric_limits<double>::infinity());
+      for (int64_t j = from; j < keys; ++j) {
+        double score = 0;
         for (int64_t d = 0; d < shape_.headDim; ++d)
-          weights[static_cast<size_t>(j)] +=
-              kScale * static_cast<double>(q[d]) * key(sequence_[at], j, h / shape_.group, d);
+          score += kScale * static_cast<double>(q[d]) * key(sequence_[at], j, h / shape_.group, d);
+        weights[static_cast<size_t>(j)] = score;
+      }
       const double largest = *std::max_element(weights.begin(), weights.end());
       double sum = 0;
       for (double &weight : weights)
         sum += weight = std::exp(weight - largest);
       for (int64_t d = 0; d < shape_.headDim; ++d) {
         double expected = 0;
-        for (int64_t j = 0; j < keys; ++j)
+        for (int64_t j = from; j < keys; ++j)
           expected +=
               weights[static_cast<size_t>(j)] / sum * value(sequence_[at], j, h / shape_.group, d);
         // Scores of this spread carry rounding errors of up to 1e-5, which the values (up to 6)
@@ -213,6 +220,53 @@ TEST(Attention, LaterKeysDoNotMatter) {
     const std::vector<float> together = step.run(level, 150);
     const std::vector<float> alone = step.run(level, 1);
     EXPECT_TRUE(sameBits(together.data(), alone.data(), together.size()));
+  });
+}
+
+/// Decodes at c - 1, c, c + 1, 2c, 5c and 8c, and prefills over one border and over several.
+std::vector<Run> runsAround(int64_t c) {
+  return {{c - 1, 1}, {c, 1},     {c + 1, 1},         {2 * c, 1},       {5 * c, 1}, {8 * c, 1},
+          {c - 3, 6}, {0, 2 * c}, {3 * c - 1, c + 3}, {5 * c - 20, 19}, {0, 1},     {7 * c + 2, 3}};
+}
+
+TEST(ChunkedAttention, MatchesTheReference) {
+  // Chunks of pages, of odd sizes, of one block and of more.
+  for (int64_t chunk : {16, 32, 48, 21, 30, 64, 100})
+    for (KvType type : {KvType::Float32, KvType::BFloat16}) {
+      SCOPED_TRACE(std::string(kvTypeName(type)) + " chunk " + std::to_string(chunk));
+      const Step step({type, 2, 3, 24, chunk}, runsAround(chunk), static_cast<uint32_t>(chunk));
+      forEachLevel([&](const NativeLevel &level) { step.check(step.run(level, 16)); });
+      if (::testing::Test::HasFatalFailure())
+        return;
+    }
+}
+
+// Calls that hold tokens of two chunks, tiles that do, and each token alone.
+TEST(ChunkedAttention, SameBitsHoweverTokensAreGrouped) {
+  for (int64_t chunk : {1, 16, 21, 48, 65})
+    for (int64_t group : {1, 3, 5}) {
+      const Step step({KvType::Float32, 1, group, 40, chunk},
+                      {{0, 150}, {chunk - 1, 9}, {8 * chunk, 1}, {5 * chunk - 2, 3}}, 6);
+      forEachLevel([&](const NativeLevel &level) {
+        const std::vector<float> whole = step.run(level, step.tokens());
+        step.check(whole);
+        for (int64_t split : {1, 2, 3, 7, 16, 31})
+          EXPECT_TRUE(sameBits(whole.data(), step.run(level, split).data(), whole.size()))
+              << "chunk " << chunk << ", group " << group << ", calls of " << split << " tokens";
+      });
+    }
+}
+
+/// Nothing beyond position 127.
+const std::vector<Run> kShort = {{0, 70}, {100, 20}, {127, 1}};
+
+// A chunk that the context never fills is no chunk, down to the last bit.
+TEST(ChunkedAttention, LongChunkIsCausal) {
+  const Step causal({KvType::BFloat16, 1, 3, 64, 0}, kShort, 4);
+  const Step chunked({KvType::BFloat16, 1, 3, 64, 128}, kShort, 4);
+  forEachLevel([&](const NativeLevel &level) {
+    const std::vector<float> expected = causal.run(level, 16);
+    EXPECT_TRUE(sameBits(expected.data(), chunked.run(level, 16).data(), expected.size()));
   });
 }
 

@@ -50,9 +50,9 @@ void quantizeActivation(const float *x, int64_t k, std::byte *row) {
   }
 }
 
-Rows makeRows(Activation activation, int64_t m, int64_t k, uint32_t seed) {
+Rows makeRows(Activation activation, int64_t m, int64_t k, uint32_t seed, float scale) {
   Rows rows;
-  rows.values = randomFloats(static_cast<size_t>(m * k), seed);
+  rows.values = randomFloats(static_cast<size_t>(m * k), seed, scale);
   const int64_t used = activation == Activation::F32    ? k * 4
                        : activation == Activation::BF16 ? k * 2
                                                         : k / 32 * 44;
@@ -145,6 +145,26 @@ Expected expectFloat(const float *x, const Source &w, int64_t k) {
   return {sums[0] + sums[1], exact, magnitude * static_cast<double>(k + 1) * 0x1p-24};
 }
 
+/// One accumulation of dotPairBf16: fma that takes and makes no number below 2^-126.
+float fmaFlushed(float a, float b, float c) {
+  const auto flush = [](float x) { return std::fabs(x) < 0x1p-126f ? std::copysign(0.0f, x) : x; };
+  return flush(std::fma(flush(a), flush(b), flush(c)));
+}
+
+/// bfloat16 times bfloat16 where the level has an instruction for pairs.
+Expected expectPairs(const float *x, const Source &w, int64_t k) {
+  Expected expected = expectFloat(x, w, k);
+  float sums[2] = {0, 0};
+  for (int64_t i = 0; i < k; i += 2) {
+    float &sum = sums[i / 2 % 2];
+    if (i + 1 < k)
+      sum = fmaFlushed(w.value(i + 1), x[i + 1], sum);
+    sum = fmaFlushed(w.value(i), x[i], sum);
+  }
+  expected.contract = sums[0] + sums[1];
+  return expected;
+}
+
 Expected expectQ8(const std::byte *row, const Source &w, int64_t k) {
   const int64_t blocks = k / 32;
   float y = 0;
@@ -169,9 +189,9 @@ Expected expectQ8(const std::byte *row, const Source &w, int64_t k) {
 /// One weight, activation rows, and what must come out.
 class Problem {
 public:
-  Problem(const LinearCore &core, int64_t m, int64_t n, int64_t k)
+  Problem(const LinearCore &core, int64_t m, int64_t n, int64_t k, float scale = 1.0f)
       : core_(core), m_(m), n_(n), k_(k),
-        rows_(makeRows(core.activation, m, k, static_cast<uint32_t>(m * 7 + k))),
+        rows_(makeRows(core.activation, m, k, static_cast<uint32_t>(m * 7 + k), scale)),
         source_(makeWeight(core.encoding, n, k, static_cast<uint32_t>(n * 11 + k))),
         packed_(pack::packedBytes(core.encoding, n, k)) {
     pack::packWeight(core.encoding, source_, n, k, packed_);
@@ -191,7 +211,10 @@ public:
     return out;
   }
 
-  void check(const std::vector<float> &out) const {
+  void check(const NativeLevel &level, const std::vector<float> &out) const {
+    const bool pairs = core_.activation == Activation::BF16 &&
+                       core_.encoding == Encoding::BFloat16 &&
+                       level.level->features.find("avx512bf16") != std::string_view::npos;
     const int64_t width = panels() * kPanelRows;
     const uint64_t rowBytes = pack::sourceRowBytes(core_.encoding, k_);
     for (int64_t i = 0; i < m_; ++i)
@@ -203,9 +226,11 @@ public:
           ASSERT_EQ(got, 0.0f) << "padding row " << j;
         } else {
           const Source w{core_.encoding, source_.data() + static_cast<uint64_t>(j) * rowBytes};
+          const float *x = rows_.values.data() + i * k_;
           const Expected expected = core_.activation == Activation::Q8
                                         ? expectQ8(rows_.bytes.data() + i * rows_.stride, w, k_)
-                                        : expectFloat(rows_.values.data() + i * k_, w, k_);
+                                    : pairs ? expectPairs(x, w, k_)
+                                            : expectFloat(x, w, k_);
           ASSERT_NEAR(got, expected.exact, expected.tolerance + 1e-30) << i << " " << j;
           ASSERT_EQ(std::bit_cast<uint32_t>(got), std::bit_cast<uint32_t>(expected.contract))
               << got << " instead of " << expected.contract << " at " << i << " " << j;
@@ -236,7 +261,7 @@ TEST_P(Linear, MatchesTheReferencesAtOddSizes) {
           SCOPED_TRACE("m=" + std::to_string(m) + " n=" + std::to_string(n) +
                        " k=" + std::to_string(k));
           const Problem problem(core, m, n, k);
-          problem.check(problem.run(level, m));
+          problem.check(level, problem.run(level, m));
           if (::testing::Test::HasFatalFailure())
             return;
         }
@@ -253,6 +278,15 @@ TEST_P(Linear, SameBitsHoweverTokensAreSplit) {
         EXPECT_TRUE(sameBits(whole.data(), problem.run(level, split).data(), whole.size()))
             << "calls of " << split << " tokens";
     });
+  }
+}
+
+// Products around the smallest numbers: what a level flushes to zero is part of its contract.
+TEST(LinearBf16, SmallestNumbers) {
+  const LinearCore &core = *findLinear(Activation::BF16, Encoding::BFloat16);
+  for (float scale : {0x1p-120f, 0x1p-126f, 0x1p-130f}) {
+    const Problem problem(core, 3, 16, 37, scale);
+    forEachLevel([&](const NativeLevel &level) { problem.check(level, problem.run(level, 3)); });
   }
 }
 

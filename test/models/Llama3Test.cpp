@@ -5,91 +5,19 @@
 //
 //===----------------------------------------------------------------------===//
 
-#include "compiler/import/Import.h"
-#include "compiler/reference/Interpreter.h"
 #include "compiler/reference/PackRounding.h"
-#include "models/Registry.h"
 #include "models/llama3/Weights.h"
-#include "runtime/base/File.h"
-#include "runtime/format/Safetensors.h"
-
-#include "mlir/IR/MLIRContext.h"
-#include "llvm/Support/raw_ostream.h"
-
-#include <algorithm>
-#include <cmath>
-#include <filesystem>
-#include <fstream>
-#include <gtest/gtest.h>
+#include "test/models/Support.h"
 
 using namespace llama4;
-using namespace llama4::reference;
-namespace fs = std::filesystem;
+using namespace llama4::test;
 
 namespace {
 
 const std::string kOracles = LLAMA4_TEST_DATA "/oracles/";
 
-/// A declared and imported checkpoint, ready to run.
-struct Model {
-  Checkpoint checkpoint;
-  mlir::MLIRContext context;
-  mlir::OwningOpRef<mlir::ModuleOp> module;
-  std::unique_ptr<CheckpointParams> params;
-  std::unique_ptr<Interpreter> interpreter;
-
-  explicit Model(Checkpoint opened, const models::ModelOptions &options = {})
-      : checkpoint(std::move(opened)) {
-    context.disableMultithreading();
-    auto graph = models::buildModel(checkpoint, options);
-    EXPECT_TRUE(graph.ok()) << graph.status().message();
-    if (graph.ok())
-      module = importGraph(context, **graph);
-    EXPECT_TRUE(module);
-    params = std::make_unique<CheckpointParams>(checkpoint);
-    interpreter = std::make_unique<Interpreter>(*module, *params);
-  }
-
-  /// Logits of tokens that continue sequence 0 at `position`.
-  HostTensor run(const std::vector<int32_t> &ids, int64_t position) {
-    Batch batch;
-    for (size_t i = 0; i < ids.size(); ++i) {
-      batch.positions.push_back(position + static_cast<int64_t>(i));
-      batch.sequences.push_back(0);
-    }
-    auto logits = runTokens(*interpreter, ids, batch);
-    EXPECT_TRUE(logits.ok()) << logits.status().message();
-    return logits.ok() ? logits.take() : HostTensor();
-  }
-};
-
-Checkpoint open(const std::string &path) {
-  auto checkpoint = Checkpoint::open(path);
-  EXPECT_TRUE(checkpoint.ok()) << checkpoint.status().message();
-  return checkpoint.take();
-}
-
 NamedTensors golden(const std::string &model, const std::string &name) {
-  auto tensors = readTensors(kOracles + model + "/golden/" + name + ".safetensors");
-  EXPECT_TRUE(tensors.ok()) << tensors.status().message();
-  return tensors.ok() ? tensors.take() : NamedTensors();
-}
-
-void expectNear(const HostTensor &actual, const HostTensor &expected, float atol, float rtol) {
-  ASSERT_EQ(actual.shape, expected.shape);
-  float worst = 0;
-  for (size_t i = 0; i < actual.values.size(); ++i) {
-    const float allowed = atol + rtol * std::fabs(expected.values[i]);
-    const float error = std::fabs(actual.values[i] - expected.values[i]);
-    worst = std::max(worst, error);
-    ASSERT_LE(error, allowed) << "at element " << i << ": found " << actual.values[i]
-                              << ", expected " << expected.values[i];
-  }
-  testing::Test::RecordProperty("worst", std::to_string(worst));
-}
-
-int32_t argmax(std::span<const float> row) {
-  return static_cast<int32_t>(std::max_element(row.begin(), row.end()) - row.begin());
+  return readGolden(kOracles + model, name);
 }
 
 struct Case {
@@ -185,73 +113,10 @@ TEST(Llama3, RaggedStep) {
 // Variations of a checkpoint folder
 //===----------------------------------------------------------------------===//
 
-/// A copy of an oracle's checkpoint that a test may change; removed at the end.
-class Copy {
-public:
-  explicit Copy(const std::string &model) {
-    std::string name = fs::temp_directory_path() / "llama4-models-XXXXXX";
-    path_ = mkdtemp(name.data());
-    for (const auto &file : fs::directory_iterator(kOracles + model))
-      if (file.is_regular_file())
-        fs::copy(file.path(), path_ / file.path().filename());
-  }
-  ~Copy() { fs::remove_all(path_); }
-
-  std::string path() const { return path_; }
-  std::string read(const std::string &file) const {
-    std::ifstream in(path_ / file);
-    return {std::istreambuf_iterator<char>(in), {}};
-  }
-  void write(const std::string &file, const std::string &text) {
-    std::ofstream(path_ / file) << text;
-  }
-  /// Replaces text in config.json; it must be there.
-  void edit(const std::string &from, const std::string &to) {
-    std::string text = read("config.json");
-    const size_t at = text.find(from);
-    ASSERT_NE(at, std::string::npos) << from;
-    write("config.json", text.replace(at, from.size(), to));
-  }
-  /// Rewrites model.safetensors with `change` applied to the list of tensors.
-  template <typename Change> void rewrite(Change change) {
-    auto file = SafetensorsFile::open(path_ / "model.safetensors");
-    ASSERT_TRUE(file.ok()) << file.status().message();
-    std::vector<SafetensorsTensor> tensors = file->tensors();
-    change(tensors);
-    ASSERT_TRUE(writeSafetensors(path_ / "new.safetensors", tensors).ok());
-    fs::rename(path_ / "new.safetensors", path_ / "model.safetensors");
-  }
-
-private:
-  fs::path path_;
-};
-
-std::string dump(const std::string &path, bool withLocations = true) {
-  Model model(open(path));
-  std::string text;
-  llvm::raw_string_ostream out(text);
-  mlir::OpPrintingFlags flags;
-  model.module->print(out, withLocations ? flags.enableDebugInfo() : flags);
-  return text;
-}
-
-std::string errorOf(const std::string &path, const models::ModelOptions &options = {}) {
-  auto checkpoint = Checkpoint::open(path);
-  if (!checkpoint.ok())
-    return checkpoint.status().message();
-  auto graph = models::buildModel(*checkpoint, options);
-  EXPECT_FALSE(graph.ok());
-  return graph.status().message();
-}
-
-void expectContains(const std::string &text, const std::string &part) {
-  EXPECT_NE(text.find(part), std::string::npos) << "found: " << text << "\nexpected: " << part;
-}
-
 TEST(Llama3, BothConfigLayoutsGiveOneModule) {
   for (auto [name, other] : {std::pair("llama3-text-tied", "config.v4.json"),
                              std::pair("llama3-text-untied", "config.v5.json")}) {
-    Copy copy(name);
+    Copy copy(kOracles + name);
     const std::string expected = dump(copy.path());
     copy.write("config.json", copy.read(other));
     EXPECT_EQ(dump(copy.path()), expected);
@@ -278,7 +143,7 @@ TEST(Llama3, EveryFieldIsKnown) {
 }
 
 TEST(Llama3, UnknownFieldIsARemark) {
-  Copy copy("llama3-text-tied");
+  Copy copy(kOracles + "llama3-text-tied");
   copy.edit("\"mlp_bias\": false", "\"mlp_bias\": false, \"new_trick\": 3");
   Checkpoint checkpoint = open(copy.path());
   auto graph = models::buildModel(checkpoint, {});
@@ -288,7 +153,7 @@ TEST(Llama3, UnknownFieldIsARemark) {
 }
 
 TEST(Llama3, MissingTensorNamesTheNearest) {
-  Copy copy("llama3-text-tied");
+  Copy copy(kOracles + "llama3-text-tied");
   copy.rewrite([](std::vector<SafetensorsTensor> &tensors) {
     for (SafetensorsTensor &tensor : tensors)
       if (tensor.name == "model.layers.2.mlp.up_proj.weight")
@@ -301,7 +166,7 @@ TEST(Llama3, MissingTensorNamesTheNearest) {
 }
 
 TEST(Llama3, UnknownTensorNamesTheNearest) {
-  Copy copy("llama3-text-tied");
+  Copy copy(kOracles + "llama3-text-tied");
   static const float kOne[1] = {1.0f};
   copy.rewrite([](std::vector<SafetensorsTensor> &tensors) {
     tensors.push_back({"model.layers.1.self_attn.q_norm.weight",
@@ -315,7 +180,7 @@ TEST(Llama3, UnknownTensorNamesTheNearest) {
 }
 
 TEST(Llama3, SuperfluousTensorsAreIgnored) {
-  Copy copy("llama3-text-tied");
+  Copy copy(kOracles + "llama3-text-tied");
   const std::string expected = dump(copy.path());
   static const float kOnes[16] = {};
   copy.rewrite([](std::vector<SafetensorsTensor> &tensors) {
@@ -343,7 +208,7 @@ TEST(Llama3, ContradictionsAreErrors) {
       {"\"rope_type\": \"llama3\"", "\"rope_type\": \"yarn\"", "\"yarn\""},
   };
   for (const auto &[from, to, expected] : cases) {
-    Copy copy("llama3-text-tied");
+    Copy copy(kOracles + "llama3-text-tied");
     copy.edit(from, to);
     expectContains(errorOf(copy.path()), expected);
   }
@@ -355,7 +220,7 @@ TEST(Llama3, ContradictionsAreErrors) {
 
 /// head_dim absent: hidden_size / num_attention_heads, which it is here.
 TEST(Llama3, HeadDimIsDerived) {
-  Copy copy("llama3-text-tied");
+  Copy copy(kOracles + "llama3-text-tied");
   const std::string expected = dump(copy.path());
   copy.edit("\"head_dim\": 32,", "");
   EXPECT_EQ(dump(copy.path()), expected);
@@ -363,7 +228,7 @@ TEST(Llama3, HeadDimIsDerived) {
 
 /// Biases on every projection: zero ones change nothing, others shift.
 TEST(Llama3, Biases) {
-  Copy copy("llama3-text-tied");
+  Copy copy(kOracles + "llama3-text-tied");
   copy.edit("\"attention_bias\": false", "\"attention_bias\": true");
   copy.edit("\"mlp_bias\": false", "\"mlp_bias\": true");
   static std::vector<float> zeros(512);

@@ -39,3 +39,10 @@ cmd.entry @main <"T", bound = 8> arguments [] {
   %a = cmd.alloc : <tensor<4x64xf32>>
   cmd.return
 }
+
+// -----
+cmd.entry @main <"T", bound = 8> arguments [] {
+  %a = cmd.alloc : <tensor<?x64xf32>>
+  // expected-error @+1 {{returns a buffer that no command has written}}
+  cmd.return %a : !cmd.buffer<tensor<?x64xf32>>
+}

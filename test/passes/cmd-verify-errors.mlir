@@ -69,3 +69,36 @@ cmd.kernel @k grid affine_map<(T) -> (T)> {
   } -> tensor<?x64xf32>
   cmd.yield %0 : tensor<?x64xf32>
 }
+
+// -----
+// ===== What the module says about a kernel is what its body needs =====
+// expected-error @+1 {{has the grid affine_map<(d0) -> (d0 * 2)>, but its tiles are affine_map<(d0) -> (d0)>}}
+cmd.kernel @k grid affine_map<(T) -> (T * 2)> scratch 0 {
+^bb0(%x: tensor<?x64xf32>):
+  %0 = lm.row 64 {
+    %a = lm.element %x : tensor<?x64xf32>
+    lm.yield %a : f32
+  } -> tensor<?x64xf32>
+  cmd.yield %0 : tensor<?x64xf32>
+}
+
+// -----
+// expected-error @+1 {{has 0 bytes of scratch, but needs 256; run cmd-schedule}}
+cmd.kernel @k grid affine_map<(T) -> (T)> scratch 0 {
+^bb0(%x: tensor<?x64xf32>):
+  %0 = lm.row 64 {
+    %a = lm.element %x : tensor<?x64xf32>
+    %b = arith.negf %a : f32
+    %c = lm.rotate half %b, 16
+    lm.yield %c : f32
+  } -> tensor<?x64xf32>
+  cmd.yield %0 : tensor<?x64xf32>
+}
+
+// -----
+cmd.kernel @k grid affine_map<(T) -> (T ceildiv 64)> scratch 0 {
+^bb0(%x: tensor<?x96xf32>, %w: tensor<16x96xf32>):
+  // expected-error @+1 {{reads a weight of type 'tensor<16x96xf32>', expected a parameter in panels}}
+  %0 = lm.linear %x, %w core <"l4_linear_f32_float32", tokens = 64> : tensor<?x96xf32>, tensor<16x96xf32> -> tensor<?x16xf32>
+  cmd.yield %0 : tensor<?x16xf32>
+}

@@ -95,3 +95,49 @@ func.func @order(%x: tensor<?x64xf32>, %w: tensor<64x64xf32>) -> tensor<?x64xf32
   %2 = lm.add %0, %1 : tensor<?x64xf32>
   return %2 : tensor<?x64xf32>
 }
+
+// ===== A reduction over heads stays inside a unit: a norm of each head fuses behind RoPE =====
+// CHECK-LABEL: func.func @head_norm
+func.func @head_norm(%x: tensor<?x64xf32>, %w: tensor<64x64xf32>, %cos: tensor<?x16xf32>) -> tensor<?x64xf32> {
+  // CHECK: lm.linear {{.*}} -> tensor<?x64xf32> epilogue {
+  // CHECK: lm.rotate half
+  // CHECK: lm.reduce sum %{{.*}} over 32
+  // CHECK-NOT: lm.row
+  %0 = lm.linear %x, %w : tensor<?x64xf32>, tensor<64x64xf32> -> tensor<?x64xf32>
+  %1 = lm.row 64 {
+    %a = lm.element %0 : tensor<?x64xf32>
+    %r = lm.rotate half %a, 32
+    %q = arith.mulf %r, %r : f32
+    %s = lm.reduce sum %q over 32
+    %y = arith.divf %r, %s : f32
+    lm.yield %y : f32
+  } -> tensor<?x64xf32>
+  return %1 : tensor<?x64xf32>
+}
+
+// ===== Heads that don't divide the width have no unit =====
+// CHECK-LABEL: func.func @cut_heads
+func.func @cut_heads(%x: tensor<?x64xf32>, %w: tensor<64x64xf32>) -> tensor<?x64xf32> {
+  // CHECK: lm.linear {{.*}} -> tensor<?x64xf32>{{$}}
+  // CHECK: lm.row 64
+  %0 = lm.linear %x, %w : tensor<?x64xf32>, tensor<64x64xf32> -> tensor<?x64xf32>
+  %1 = lm.row 64 {
+    %a = lm.element %0 : tensor<?x64xf32>
+    %s = lm.reduce sum %a over 24
+    lm.yield %s : f32
+  } -> tensor<?x64xf32>
+  return %1 : tensor<?x64xf32>
+}
+
+// ===== Writes of state keep their order: tiles of one dispatch have none =====
+// CHECK-LABEL: func.func @twice
+func.func @twice(%x: tensor<?x64xf32>, %w: tensor<32x64xf32>, %kv: !layer, %b: !lm.batch) {
+  // CHECK: lm.linear {{.*}} epilogue {
+  // CHECK: lm.kv_put value
+  // CHECK: lm.row 32
+  // CHECK: lm.kv_put value
+  %0, %1 = lm.linear %x, %w, %w : tensor<?x64xf32>, tensor<32x64xf32>, tensor<32x64xf32> -> tensor<?x32xf32>, tensor<?x32xf32>
+  lm.kv_write %0, %0 into %kv, %b : tensor<?x32xf32>, !layer
+  lm.kv_write %1, %1 into %kv, %b : tensor<?x32xf32>, !layer
+  return
+}

@@ -35,3 +35,17 @@ func.func @epilogue(%x: tensor<?x64xf32>, %a: tensor<64x64xf32>) -> (tensor<?x64
   }
   return %0, %1 : tensor<?x64xf32>, tensor<?x64xf32>
 }
+
+// ===== A result that is rounded stays rounded =====
+// CHECK-LABEL: func.func @rounded
+func.func @rounded(%x: tensor<?x64xf32>, %a: tensor<64x64xf32>) -> (tensor<?x64xf32>, tensor<?x64xbf16>) {
+  // CHECK: lm.linear %arg0, %arg1 : {{.*}} -> tensor<?x64xf32>{{$}}
+  // CHECK: lm.linear %arg0, %arg1 : {{.*}} -> tensor<?x64xbf16>{{$}}
+  %0 = lm.linear %x, %a : tensor<?x64xf32>, tensor<64x64xf32> -> tensor<?x64xf32>
+  %1 = lm.linear %x, %a : tensor<?x64xf32>, tensor<64x64xf32> -> tensor<?x64xbf16>
+  return %0, %1 : tensor<?x64xf32>, tensor<?x64xbf16>
+}
+
+// ===== A function without a body is none of its business =====
+// CHECK: func.func private @external
+func.func private @external(%x: tensor<?x64xf32>)

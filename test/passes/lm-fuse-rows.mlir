@@ -50,3 +50,7 @@ func.func @apart(%x: tensor<?x64xf32>, %w: tensor<64x64xf32>) -> (tensor<?x64xf3
   %2 = lm.add %0, %x : tensor<?x64xf32>
   return %1, %2 : tensor<?x64xf32>, tensor<?x64xf32>
 }
+
+// ===== A function without a body is none of its business =====
+// CHECK: func.func private @external
+func.func private @external(%x: tensor<?x64xf32>)

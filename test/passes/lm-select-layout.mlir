@@ -19,6 +19,8 @@ func.func @main(%ids: tensor<?xi32>, %q: tensor<?x64x!lm.block<q8_32>>, %kv: !lm
   %y = lm.linear %q, %w : tensor<?x64x!lm.block<q8_32>>, tensor<64x64x!lm.block<q4_1>> -> tensor<?x64xf32>
   // CHECK: lm.attention {{.*}} core <"l4_attention_bfloat16", tokens = 16>
   %a = lm.attention %y, %kv, %b mask causal scale 0.25 : tensor<?x64xf32>, !lm.kv_layer<kind = 0, heads = 2, dim = 16, bf16> -> tensor<?x64xf32>
+  // CHECK: lm.attention {{.*}} mask chunked {{.*}} core <"l4_attention_bfloat16", tokens = 16> {chunk = 48 : i64}
+  %c = lm.attention %y, %kv, %b mask chunked scale 0.25 {chunk = 48} : tensor<?x64xf32>, !lm.kv_layer<kind = 0, heads = 2, dim = 16, bf16> -> tensor<?x64xf32>
   %r = lm.row 64 {
     %i = lm.element %n : tensor<64xf32>
     lm.yield %i : f32

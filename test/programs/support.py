@@ -30,6 +30,10 @@ def cpu_levels():
         levels.append("x86-64-v4+vnni")
     else:
         print("skipped: level x86-64-v4+vnni, this CPU has no AVX-512 with VNNI")
+    if len(levels) > 1 and " avx512_bf16" in flags:
+        levels.append("x86-64-v4+vnni+bf16")
+    else:
+        print("skipped: level x86-64-v4+vnni+bf16, this CPU has no AVX-512 with BF16")
     return levels
 
 

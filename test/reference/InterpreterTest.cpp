@@ -255,6 +255,39 @@ TEST_F(InterpreterTest, AttentionIsCausalPerSequenceAndGrouped) {
             std::string::npos);
 }
 
+TEST_F(InterpreterTest, ChunkedAttentionSeesItsChunk) {
+  std::string text = attentionOf("f32");
+  text.replace(text.find("mask causal scale 0.5"), 21, "mask chunked scale 0.5 {chunk = 2}");
+  // Zero queries: the mean of the values of positions 0, 0-1, 2, 2-3, 4.
+  auto results = run(text,
+                     {{"q", rows(5, std::vector<float>(20))},
+                      {"k", rows(5, {1, 2, 3, 4, 5, 6, 7, 8, 9, 1})},
+                      {"v", rows(5, {2, 4, 6, 8, 1, 3, 5, 7, 9, 9})}},
+                     Batch{{0, 1, 2, 3, 4}, {0, 0, 0, 0, 0}});
+  expectValues(results[0], {2, 4, 2, 4, 4, 6, 4, 6, 1, 3, 1, 3, 3, 5, 3, 5, 9, 9, 9, 9});
+}
+
+TEST_F(InterpreterTest, ReducesOverHeads) {
+  const std::string text = R"(
+    func.func @f(%x: tensor<?x6xf32>) -> (tensor<?x6xf32>, tensor<?x6xf32>) {
+      %0:2 = lm.row 6 {
+        %a = lm.element %x : tensor<?x6xf32>
+        %s = lm.reduce sum %a over DIM
+        %m = lm.reduce max %a over 3
+        lm.yield %s, %m : f32, f32
+      } -> tensor<?x6xf32>, tensor<?x6xf32>
+      return %0#0, %0#1 : tensor<?x6xf32>, tensor<?x6xf32>
+    })";
+  auto with = [&](const std::string &dim) {
+    return std::string(text).replace(text.find("DIM"), 3, dim);
+  };
+  const NamedTensors inputs = {{"arg0", rows(1, {1, 2, 4, -8, -16, -32})}};
+  auto results = run(with("2"), inputs);
+  expectValues(results[0], {3, 3, -4, -4, -48, -48});
+  expectValues(results[1], {4, 4, 4, -8, -8, -8});
+  EXPECT_NE(error(with("4"), inputs).find("reduces heads of 4 in 6 columns"), std::string::npos);
+}
+
 TEST_F(InterpreterTest, StateIsRoundedToItsType) {
   Batch batch{{0}, {0}};
   auto results = run(

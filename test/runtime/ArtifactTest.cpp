@@ -75,6 +75,7 @@ TEST(Artifact, DescriptionSurvivesTheRoundTrip) {
   std::string path = testPath("round.l4x");
   ArtifactParts parts = sampleParts();
   parts.program.entries[0].commands[1].constants.push_back(-5);
+  parts.program.entries[0].inputs[0].temperature = 7;
   parts.program.entries[0].commands[1].constants.push_back(INT64_MIN);
   ASSERT_TRUE(writeArtifact(path, parts, sampleWeights()).ok());
   auto program = Program::load(path);
@@ -86,6 +87,10 @@ TEST(Artifact, DescriptionSurvivesTheRoundTrip) {
   EXPECT_EQ(desc.model.eos, std::vector<int32_t>{2});
   EXPECT_EQ(desc.generation.topK, 50u);
   EXPECT_FLOAT_EQ(desc.generation.temperature, 0.6f);
+  EXPECT_EQ(desc.temperatures[0].name, "temperature");
+  EXPECT_EQ(desc.temperatures[0].attnScale, 0.25f);
+  EXPECT_EQ(desc.temperatures[0].floorScale, uint64_t{1} << 33);
+  EXPECT_EQ(desc.entries[0].inputs[0].temperature, 7u); // kept even where it is not used
   EXPECT_EQ(desc.ropes[0].invFreq, std::vector<float>(angles, 0.5f));
   EXPECT_EQ(desc.entries[0].commands[1].constants,
             (std::vector<int64_t>{columns, rowFloats, -5, INT64_MIN}));

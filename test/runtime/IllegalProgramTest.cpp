@@ -122,6 +122,13 @@ TEST(IllegalProgram, WeightsCodeCacheAndRopes) {
       {"ropes[0].inv_freq[3]", [=](ProgramDesc &p) { p.ropes[0].invFreq[3] = infinity; }},
       {"ropes[0].attention_scaling",
        [=](ProgramDesc &p) { p.ropes[0].attentionScaling = -infinity; }},
+      {"temperatures[0].name", [](ProgramDesc &p) { p.temperatures[0].name.clear(); }},
+      {"temperatures[1].name", [](ProgramDesc &p) { p.temperatures.resize(2, p.temperatures[0]); }},
+      {"temperatures (number)", [](ProgramDesc &p) { p.temperatures.resize(65); }},
+      {"temperatures[0].attn_scale",
+       [=](ProgramDesc &p) { p.temperatures[0].attnScale = infinity; }},
+      {"temperatures[0].floor_scale", [](ProgramDesc &p) { p.temperatures[0].floorScale = 0; }},
+      {"temperatures[0].floor_scale", [](ProgramDesc &p) { p.temperatures[0].floorScale = big; }},
   });
 }
 
@@ -176,8 +183,17 @@ TEST(IllegalProgram, Entries) {
        [](ProgramDesc &p) { p.entries[0].inputs[0].type = ElementType::F32; }},
       {"entries[0].inputs[0].type", [](ProgramDesc &p) { p.entries[0].inputs[0].columns = 3; }},
       {"entries[0].inputs[0].role",
-       [](ProgramDesc &p) { p.entries[0].inputs[0].role = InputRole(5); }},
+       [](ProgramDesc &p) { p.entries[0].inputs[0].role = InputRole(6); }},
       {"entries[0].inputs[1].rope", [](ProgramDesc &p) { p.entries[0].inputs[1].rope = 1; }},
+      {"entries[0].inputs[1].temperature",
+       [](ProgramDesc &p) {
+         p.entries[0].inputs[1].role = InputRole::Temperature;
+         p.entries[0].inputs[1].temperature = 1;
+       }},
+      {"entries[0].inputs[1].columns",
+       [](ProgramDesc &p) { p.entries[0].inputs[1].role = InputRole::Temperature; }},
+      {"entries[0].inputs[0].type",
+       [](ProgramDesc &p) { p.entries[0].inputs[0].role = InputRole::Temperature; }},
       {"entries[0].inputs[1].type",
        [](ProgramDesc &p) { p.entries[0].inputs[1].type = ElementType::BF16; }},
       {"entries[0].inputs[2].columns",
@@ -304,7 +320,7 @@ TEST(IllegalProgram, Headers) {
       {"header.version", [](FileHeader &h) { h.minor = formatMinor + 1; }},
       {"header.header_bytes", [](FileHeader &h) { h.headerBytes = 8192; }},
       {"header.file_bytes", [](FileHeader &h) { h.fileBytes += 1; }},
-      {"header.features", [](FileHeader &h) { h.features = 1; }},
+      {"header.features", [](FileHeader &h) { h.features = 2; }},
       {"header.reserved0", [](FileHeader &h) { h.reserved0 = 1; }},
       {"header.padding", [](FileHeader &h) { h.padding[100] = 1; }},
       {"header.section_count", [](FileHeader &h) { h.sectionCount = 0; }},

@@ -141,6 +141,7 @@ ArtifactParts sampleParts(int variant) {
                      {"scale", "float32", 1, columns, 0, columns * 4}};
   program.kvKinds = {{"full", layers, heads, headDim, ElementType::F32, pageSize, 0}};
   program.ropes = {{"rope", std::vector<float>(angles, 0.5f), 1.0f}};
+  program.temperatures = {{"temperature", 0.25f, uint64_t{1} << 33}};
   program.codeObjects = {{"cpu", "x86-64-v3", {"avx2", "fma"}, 0, 0}};
   program.kernels = sampleKernels();
   program.entries = {stepEntry("step", stepBound, Specialization::Any),

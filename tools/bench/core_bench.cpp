@@ -1,8 +1,8 @@
 //===- core_bench.cpp - the contraction cores next to the machine's limits ----===//
 //
 // One thread. Every figure stands beside limits measured in the same run, a moment before and a
-// moment after it: vpdpbusd or fma throughput of the level's vectors, and a read of memory. Times
-// are CPU time, the best of several passes.
+// moment after it: vpdpbusd, vdpbf16ps or fma throughput of the level's vectors, and a read of
+// memory. Times are CPU time, the best of several passes.
 //
 //   core-bench [--level NAME] [--core SUBSTRING] [--quick] [--cached]
 //
@@ -88,6 +88,16 @@ __attribute__((target("avx512f,avx512vnni"), noinline)) void dpbusdPeak(int64_t 
     }
 }
 
+__attribute__((target("avx512f,avx512bf16"), noinline)) void dpbf16Peak(int64_t steps) {
+  const auto a = (__m512bh)_mm512_set1_epi16(0x3f80);
+  __m512 c[10] = {};
+  for (int64_t i = 0; i < steps; ++i)
+    for (auto &x : c) {
+      x = _mm512_dpbf16_ps(x, a, a);
+      asm volatile("" : "+v"(x));
+    }
+}
+
 __attribute__((target("avx512f"), noinline)) void fmaPeak512(int64_t steps) {
   __m512 a = _mm512_set1_ps(1.0001f), c[10] = {};
   for (int64_t i = 0; i < steps; ++i)
@@ -130,15 +140,19 @@ constexpr size_t kReadBytes = size_t{512} << 20;
 /// The limits of this machine at one level, in 1e9 per second.
 struct Limits {
   double integerMacs = 0, floatMacs = 0, bytes = 0;
+  double pairMacs = 0; ///< of bfloat16, 0 where the level has no such instruction
 };
 
-Limits measureLimits(bool wide, const Buffer &memory) {
+Limits measureLimits(const NativeLevel &level, const Buffer &memory) {
+  const bool wide = level.level->name != "x86-64-v3";
   constexpr int64_t steps = 200000;
   Limits limits;
   const double integer = bestSeconds([&] { wide ? dpbusdPeak(steps) : maddubsPeak(steps); }, 3);
   const double floats = bestSeconds([&] { wide ? fmaPeak512(steps) : fmaPeak256(steps); }, 3);
   limits.integerMacs = 1e-9 * 10 * steps * (wide ? 64 : 32) / integer;
   limits.floatMacs = 1e-9 * 10 * steps * (wide ? 16 : 8) / floats;
+  if (level.level->features.find("avx512bf16") != std::string_view::npos)
+    limits.pairMacs = 1e-9 * 10 * steps * 32 / bestSeconds([&] { dpbf16Peak(steps); }, 3);
   volatile int64_t sink = 0;
   limits.bytes =
       1e-9 * kReadBytes / bestSeconds([&] { sink = readAll(memory.data(), kReadBytes); }, 2);
@@ -190,9 +204,12 @@ void benchLinear(const NativeLevel &level, const LinearCore &core, int64_t m, in
   });
   const double macs = 1e-9 * static_cast<double>(panels * kPanelRows * m * k) / seconds;
   const double bytes = 1e-9 * static_cast<double>(panels * panel) / seconds;
-  const bool integer = core.activation == Activation::Q8;
-  const double peak = integer ? limits.integerMacs : limits.floatMacs;
-  std::printf("%-15s %-24s %5ld %4ld %8.1f %5.0f %% %8.1f %5.0f %%\n",
+  const bool pairs = limits.pairMacs > 0 && core.activation == Activation::BF16 &&
+                     core.encoding == Encoding::BFloat16;
+  const double peak = core.activation == Activation::Q8 ? limits.integerMacs
+                      : pairs                           ? limits.pairMacs
+                                                        : limits.floatMacs;
+  std::printf("%-19s %-24s %5ld %4ld %8.1f %5.0f %% %8.1f %5.0f %%\n",
               std::string(level.level->name).c_str(), std::string(core.symbol).c_str(), k, m, macs,
               100 * macs / peak, bytes, 100 * bytes / limits.bytes);
 }
@@ -221,14 +238,14 @@ void benchAttention(const NativeLevel &level, const AttentionCore &core, int64_t
     for (int64_t t = 0; t < tokens; t += kAttentionTokens)
       level.cores->find(core.type)(out.data() + t * width, width, q.data(), width, &step, 0,
                                    pool.data(), 0, t, std::min(t + kAttentionTokens, tokens), 1,
-                                   group, headDim, 0.125f, scratch.data());
+                                   group, headDim, 0, 0.125f, scratch.data());
   });
   double keys = 0;
   for (int64_t at : position)
     keys += static_cast<double>(at + 1);
   const double macs = 1e-9 * keys * static_cast<double>(2 * width) / seconds;
   const double bytes = 1e-9 * static_cast<double>(pages * pageBytes) / seconds;
-  std::printf("%-15s %-24s g=%ld d=%-3ld context %5ld tokens %4ld %7.1f GMAC/s %4.0f %% fma %7.1f "
+  std::printf("%-19s %-24s g=%ld d=%-3ld context %5ld tokens %4ld %7.1f GMAC/s %4.0f %% fma %7.1f "
               "GB/s\n",
               std::string(level.level->name).c_str(), std::string(core.symbol).c_str(), group,
               headDim, context, tokens, macs, 100 * macs / limits.floatMacs, bytes);
@@ -242,11 +259,14 @@ void benchLevel(const NativeLevel &level, const Options &options) {
     memory.data()[i] = std::byte{0x3c};
   Buffer acts(64 * 8192 * 4 + 4096);
   std::vector<float> out(size_t{256} << 20 >> 2);
-  const Limits limits = measureLimits(wide, memory);
+  const Limits limits = measureLimits(level, memory);
   std::printf("%s: %s %.1f GMAC/s, fma %.1f GMAC/s, read %.1f GB/s\n",
               std::string(level.level->name).c_str(), wide ? "vpdpbusd" : "vpmaddubsw",
               limits.integerMacs, limits.floatMacs, limits.bytes);
-  std::printf("%-15s %-24s %5s %4s %8s %7s %8s %7s\n", "level", "core", "K", "m", "GMAC/s", "peak",
+  if (limits.pairMacs > 0)
+    std::printf("%s: vdpbf16ps %.1f GMAC/s\n", std::string(level.level->name).c_str(),
+                limits.pairMacs);
+  std::printf("%-19s %-24s %5s %4s %8s %7s %8s %7s\n", "level", "core", "K", "m", "GMAC/s", "peak",
               "GB/s", "read");
   for (const LinearCore &core : linearCores()) {
     if (core.symbol.find(options.core) == std::string_view::npos)
@@ -265,7 +285,7 @@ void benchLevel(const NativeLevel &level, const Options &options) {
           if (!options.quick || group == 4)
             benchAttention(level, core, group, headDim, tokens == 1 ? 2048 : 512, tokens, limits);
   }
-  const Limits after = measureLimits(wide, memory);
+  const Limits after = measureLimits(level, memory);
   std::printf("afterwards: %.1f GMAC/s, fma %.1f GMAC/s, read %.1f GB/s\n\n", after.integerMacs,
               after.floatMacs, after.bytes);
 }

@@ -2,7 +2,9 @@
 
 #include "compiler/checkpoint/Inspect.h"
 #include "compiler/driver/Driver.h"
+#include "runtime/format/WeightSource.h"
 
+#include "llvm/ADT/STLExtras.h"
 #include "llvm/Support/CommandLine.h"
 #include "llvm/Support/raw_ostream.h"
 
@@ -60,6 +62,15 @@ static cl::list<std::string> disablePass("disable-pass", cl::CommaSeparated,
 static cl::opt<std::string> dumpKernels("dump-kernels",
                                         cl::desc("Write every stage of the kernels to a folder"),
                                         cl::value_desc("folder"), cl::cat(category));
+static cl::opt<std::string> syntheticWeights(
+    "synthetic-weights",
+    cl::desc("Make weights up at load, nothing on disk: random:SEED or splat:VALUE"),
+    cl::value_desc("source"), cl::cat(category));
+static cl::opt<bool>
+    planOnly("plan-only",
+             cl::desc("Print parameters and memory and stop; config.json alone is enough"),
+             cl::cat(category));
+static cl::opt<bool> json("json", cl::desc("Print --plan-only as JSON"), cl::cat(category));
 static cl::opt<bool> inspect("inspect", cl::desc("Print what the checkpoint holds and stop"),
                              cl::cat(category));
 static cl::opt<bool> trustRemoteCode("trust-remote-code",
@@ -75,26 +86,66 @@ static Status usage(const std::string &sentence) {
   return Status::error(StatusKind::Usage, sentence);
 }
 
+/// Refuses a value that no compile can do anything with.
+static Status checkChoice(const cl::opt<std::string> &option,
+                          std::initializer_list<const char *> choices) {
+  std::string expected;
+  for (const char *choice : choices) {
+    if (!option.getNumOccurrences() || option.getValue() == choice)
+      return {};
+    expected += (expected.empty() ? "" : ", ") + std::string(choice);
+  }
+  return usage("--" + option.ArgStr.str() + ": found '" + option.getValue() +
+               "', expected one of " + expected + ".");
+}
+
 /// `cpu` stands for all levels, `cpu:LEVEL` for one.
 static Status readTargets(DriverOptions &options) {
   std::vector<std::string> levels;
+  bool all = targets.empty();
   for (const std::string &target : targets) {
+    all |= target == "cpu";
     if (target == "cpu")
-      return {};
+      continue;
     if (target.rfind("cpu:", 0) != 0)
       return usage("--target: found '" + target + "', expected cpu or cpu:LEVEL.");
-    levels.push_back(target.substr(4));
+    if (!llvm::is_contained(levels, target.substr(4)))
+      levels.push_back(target.substr(4));
   }
-  if (!levels.empty())
+  if (!all)
     options.targets = std::move(levels);
   return {};
 }
 
+/// What to make up, in the one form that the module holds.
+static Status readSyntheticWeights(DriverOptions &options) {
+  if (!syntheticWeights.getNumOccurrences())
+    return {};
+  std::optional<WeightSource> source = parseWeightSource(syntheticWeights.getValue());
+  if (!source)
+    return usage("--synthetic-weights: found '" + syntheticWeights.getValue() +
+                 "', expected random:SEED or splat:VALUE with a value up to 65504.");
+  options.syntheticWeights = weightSourceText(*source);
+  return {};
+}
+
+/// The one checkpoint that was named.
+static Result<std::string> readCheckpoint() {
+  if (!checkpoint.empty() && !checkpointOption.empty())
+    return usage("found two checkpoints, '" + checkpoint + "' and --checkpoint '" +
+                 checkpointOption + "', expected one.");
+  if (checkpoint.empty() && checkpointOption.empty())
+    return usage("found no checkpoint, expected a Hugging Face folder or a .gguf file.");
+  return checkpoint.empty() ? checkpointOption : checkpoint;
+}
+
 static Result<DriverOptions> readOptions() {
   DriverOptions options;
-  options.checkpoint = checkpoint.empty() ? checkpointOption : checkpoint;
-  if (options.checkpoint.empty())
-    return usage("found no checkpoint, expected a Hugging Face folder or a .gguf file.");
+  LLAMA4_ASSIGN_OR_RETURN(options.checkpoint, readCheckpoint());
+  LLAMA4_RETURN_IF_ERROR(checkChoice(compute, {"bfloat16", "float32"}));
+  LLAMA4_RETURN_IF_ERROR(checkChoice(kvType, {"bfloat16", "float32"}));
+  LLAMA4_RETURN_IF_ERROR(
+      checkChoice(encoding, {"as-stored", "float32", "bfloat16", "q8_0", "q4_1"}));
   options.output = output;
   options.compute = given(compute);
   options.kvType = given(kvType);
@@ -105,12 +156,18 @@ static Result<DriverOptions> readOptions() {
   options.disabledPasses.assign(disablePass.begin(), disablePass.end());
   options.dumpKernels = dumpKernels;
   options.verbose = verbose;
+  options.planOnly = planOnly;
+  options.json = json;
+  LLAMA4_RETURN_IF_ERROR(readSyntheticWeights(options));
   LLAMA4_RETURN_IF_ERROR(readTargets(options));
   if (dumpPhase.getNumOccurrences()) {
     options.dumpPhase = parsePhase(dumpPhase.getValue());
     if (!options.dumpPhase)
       return usage("--dump-phase: found '" + dumpPhase.getValue() +
                    "', expected graph, lm, lm-opt, cmd or plan.");
+    if (!options.dumpKernels.empty())
+      return usage("found --dump-kernels with --dump-phase, which stops before there are kernels; "
+                   "leave one out.");
   }
   if (!fromPhase.empty()) {
     options.fromPhase = parsePhase(fromPhase[0]);
@@ -118,14 +175,16 @@ static Result<DriverOptions> readOptions() {
     if (!options.fromPhase || options.fromPhase == Phase::Graph)
       return usage("--from-phase: found '" + fromPhase[0] + "', expected lm, lm-opt, cmd or plan.");
   }
-  if (options.output.empty() && !options.dumpPhase)
+  if (json && !planOnly)
+    return usage("found --json without --plan-only, expected both.");
+  if (options.output.empty() && !options.dumpPhase && !planOnly)
     return usage("found no output file, expected -o MODEL.l4x.");
   return options;
 }
 
 static Status runInspect() {
-  LLAMA4_ASSIGN_OR_RETURN(Checkpoint opened,
-                          Checkpoint::open(checkpoint.empty() ? checkpointOption : checkpoint));
+  LLAMA4_ASSIGN_OR_RETURN(std::string path, readCheckpoint());
+  LLAMA4_ASSIGN_OR_RETURN(Checkpoint opened, Checkpoint::open(path));
   llvm::outs() << inspectCheckpoint(opened);
   return {};
 }

@@ -65,6 +65,8 @@ ordered_json kernelsJson(const Profile &profile, const ProgramDesc &program) {
                        {"nanoseconds", kernel.nanoseconds},
                        {"dispatches", kernel.dispatches},
                        {"weight_bytes", kernel.weightBytes},
+                       {"activation_bytes", kernel.activationBytes},
+                       {"bytes_per_dispatch", kernel.bytes() / kernel.dispatches},
                        {"macs", kernel.macs}});
   return kernels;
 }
@@ -112,16 +114,17 @@ void printKernels(const char *title, const Profile &profile, const ProgramDesc &
   uint64_t all = 0;
   for (const KernelTime &kernel : kernels)
     all += kernel.nanoseconds;
-  std::printf("\n%s\n%7s %12s %11s %10s %10s  %s\n", title, "share", "time ms", "dispatches",
-              "GB/s", "GMAC/s", "kernel");
+  std::printf("\n%s\n%7s %12s %11s %14s %10s %10s  %s\n", title, "share", "time ms", "dispatches",
+              "bytes each", "GB/s", "GMAC/s", "kernel");
   for (const KernelTime &kernel : kernels) {
     auto time = static_cast<double>(std::max<uint64_t>(kernel.nanoseconds, 1));
-    std::printf("%6.1f%% %12.3f %11llu %10.2f %10.2f  %s\n",
+    std::printf("%6.1f%% %12.3f %11llu %14llu %10.2f %10.2f  %s\n",
                 100 * static_cast<double>(kernel.nanoseconds) /
                     static_cast<double>(std::max<uint64_t>(all, 1)),
                 time / 1e6, static_cast<unsigned long long>(kernel.dispatches),
-                static_cast<double>(kernel.weightBytes) / time,
-                static_cast<double>(kernel.macs) / time, kernel.symbol.c_str());
+                static_cast<unsigned long long>(kernel.bytes() / kernel.dispatches),
+                static_cast<double>(kernel.bytes()) / time, static_cast<double>(kernel.macs) / time,
+                kernel.symbol.c_str());
   }
 }
 

@@ -5,6 +5,7 @@
 #include "tools/llama4-run/Common.h"
 #include "tools/llama4-run/GenerateOutput.h"
 #include "tools/llama4-run/Prompt.h"
+#include "tools/llama4-run/SamplingOptions.h"
 
 #include <algorithm>
 
@@ -16,21 +17,27 @@ constexpr uint64_t defaultNewTokens = 512;
 
 struct GenerateOptions {
   ModelOptions model;
-  std::string prompt, promptFile, promptIds;
-  bool hasPrompt = false; ///< --prompt was given; it may be empty text
+  std::vector<std::string> prompts, promptFiles, promptIds; ///< any number of one of them
   uint64_t maxNewTokens = 0;
-  double temperature = 0;
+  SamplingOptions sampling;
   bool ignoreEos = false, raw = false, addBos = false;
   OutputOptions output;
 };
 
-Result<std::vector<int32_t>> promptIds(const GenerateOptions &options, const Program &program,
+size_t promptCount(const GenerateOptions &options) {
+  return options.prompts.size() + options.promptFiles.size() + options.promptIds.size();
+}
+
+Result<std::vector<int32_t>> promptIds(const GenerateOptions &options, size_t index,
+                                       const Program &program,
                                        const std::optional<text::Tokenizer> &tokenizer) {
   if (!options.promptIds.empty())
-    return parseIds(options.promptIds);
-  std::string text = options.prompt;
-  if (!options.promptFile.empty()) {
-    LLAMA4_ASSIGN_OR_RETURN(text, readTextFile(options.promptFile, 32u << 20));
+    return parseIds(options.promptIds[index]);
+  std::string text;
+  if (!options.promptFiles.empty()) {
+    LLAMA4_ASSIGN_OR_RETURN(text, readTextFile(options.promptFiles[index], 32u << 20));
+  } else {
+    text = options.prompts[index];
   }
   std::vector<int32_t> ids;
   if (options.raw) {
@@ -59,57 +66,71 @@ std::vector<int32_t> allStopIds(const Program &program,
 }
 
 Status checkOptions(const GenerateOptions &options) {
-  if (options.temperature != 0)
-    return Status::error(StatusKind::Usage,
-                         format("--temperature: found %g, expected 0: this version supports greedy "
-                                "decoding only.",
-                                options.temperature));
-  int prompts = options.hasPrompt + !options.promptFile.empty() + !options.promptIds.empty();
-  if (prompts != 1)
+  int kinds = !options.prompts.empty() + !options.promptFiles.empty() + !options.promptIds.empty();
+  if (kinds != 1)
     return Status::error(StatusKind::Usage, format("found %d prompts, expected exactly one of "
                                                    "--prompt, --prompt-file and --prompt-ids.",
-                                                   prompts));
+                                                   kinds));
   return {};
+}
+
+/// All prompts as requests, and the engine limits that they need.
+Result<std::vector<GenerationRequest>> makeRequests(const GenerateOptions &options,
+                                                    const Program &program,
+                                                    const std::optional<text::Tokenizer> &tokenizer,
+                                                    EngineOptions &limits) {
+  const ProgramDesc &desc = program.desc();
+  GenerationRequest request;
+  request.maxNewTokens = options.maxNewTokens           ? options.maxNewTokens
+                         : desc.generation.maxNewTokens ? desc.generation.maxNewTokens
+                                                        : defaultNewTokens;
+  request.stopStrings = options.sampling.stop;
+  LLAMA4_ASSIGN_OR_RETURN(request.sampling, samplingParameters(options.sampling, desc));
+  std::vector<GenerationRequest> requests(promptCount(options), request);
+  limits.maxLength = 1;
+  for (size_t i = 0; i < requests.size(); ++i) {
+    LLAMA4_ASSIGN_OR_RETURN(requests[i].prompt, promptIds(options, i, program, tokenizer));
+    limits.maxLength = std::max(limits.maxLength, requests[i].prompt.size() + request.maxNewTokens);
+  }
+  // Memory for these texts and no more.
+  limits.maxSequences =
+      static_cast<uint32_t>(std::min<size_t>(requests.size(), desc.options.maxBatchSize));
+  limits.maxLength = std::min(limits.maxLength, desc.options.maxLength);
+  return requests;
 }
 
 Status run(const GenerateOptions &options) {
   LLAMA4_RETURN_IF_ERROR(checkOptions(options));
   LLAMA4_ASSIGN_OR_RETURN(EngineOptions limits, engineOptions(options.model));
   LLAMA4_ASSIGN_OR_RETURN(Session session, openSession(options.model));
-  const ProgramDesc &desc = session.program->desc();
   std::optional<text::Tokenizer> tokenizer;
   if (options.promptIds.empty() || !session.program->tokenizer().empty()) {
     LLAMA4_ASSIGN_OR_RETURN(tokenizer, openTokenizer(*session.program));
   }
-  if (desc.generation.present && desc.generation.sample && options.temperature == 0)
-    note("the model's defaults ask for sampling; decoding is greedy");
-
-  Generated result;
-  LLAMA4_ASSIGN_OR_RETURN(result.prompt, promptIds(options, *session.program, tokenizer));
-  uint64_t newTokens = options.maxNewTokens           ? options.maxNewTokens
-                       : desc.generation.maxNewTokens ? desc.generation.maxNewTokens
-                                                      : defaultNewTokens;
-  // Memory for this one text and no more.
-  limits.maxSequences = 1;
-  limits.maxLength =
-      std::clamp<uint64_t>(result.prompt.size() + newTokens, 1, desc.options.maxLength);
+  LLAMA4_ASSIGN_OR_RETURN(std::vector<GenerationRequest> requests,
+                          makeRequests(options, *session.program, tokenizer, limits));
   LLAMA4_ASSIGN_OR_RETURN(std::unique_ptr<Engine> engine,
                           Engine::create(session.program, *session.device, limits));
+  Generated result;
   result.load = secondsSinceStart();
-
-  GenerationPrinter printer(options.output, tokenizer ? &*tokenizer : nullptr);
-  GenerationRequest request = {result.prompt, newTokens};
+  GenerationPrinter printer(options.output, requests.size() == 1);
   GenerationOptions generation = {allStopIds(*session.program, tokenizer), options.ignoreEos,
-                                  options.model.prefillChunk};
-  auto onToken = [&](size_t, int32_t token) {
+                                  options.model.prefillChunk, tokenizer ? &*tokenizer : nullptr};
+  auto onToken = [&](size_t, int32_t, std::string_view text) {
     if (result.firstToken == 0)
       result.firstToken = secondsSinceStart();
-    printer.add(token);
+    printer.add(text);
   };
   LLAMA4_ASSIGN_OR_RETURN(std::vector<Generation> generations,
-                          generate(*engine, {&request, 1}, generation, onToken, &result.timings));
-  result.generation = std::move(generations[0]);
-  printer.finish(result);
+                          generate(*engine, requests, generation, onToken, &result.timings));
+  for (size_t i = 0; i < requests.size(); ++i) {
+    result.prompt = std::move(requests[i].prompt);
+    result.seed = requests[i].sampling.seed;
+    result.generation = std::move(generations[i]);
+    printer.finish(result);
+  }
+  if (options.output.timings)
+    printTimings(result);
   return {};
 }
 
@@ -117,13 +138,18 @@ Status run(const GenerateOptions &options) {
 
 void addGenerate(CLI::App &app, Action &action) {
   auto options = std::make_shared<GenerateOptions>();
-  CLI::App *command = app.add_subcommand("generate", "answer or continue one prompt");
+  CLI::App *command = app.add_subcommand("generate", "answer or continue prompts");
   addModelOptions(*command, options->model);
-  CLI::Option *prompt =
-      command->add_option("-p,--prompt", options->prompt, "what a user asks")->group("Prompt");
-  command->add_option("--prompt-file", options->promptFile, "the same, from a file")
+  command
+      ->add_option("-p,--prompt", options->prompts,
+                   "what a user asks; given again, the answers are made together")
+      ->allow_extra_args(false)
+      ->group("Prompt");
+  command->add_option("--prompt-file", options->promptFiles, "the same, from a file")
+      ->allow_extra_args(false)
       ->group("Prompt");
   command->add_option("--prompt-ids", options->promptIds, "exactly these token ids: 1,2,3")
+      ->allow_extra_args(false)
       ->group("Prompt");
   command
       ->add_flag("--raw", options->raw,
@@ -135,18 +161,14 @@ void addGenerate(CLI::App &app, Action &action) {
                    "tokens to generate at most (default: the model's, or 512)")
       ->check(CLI::PositiveNumber)
       ->group("Generation");
-  command->add_option("--temperature,--temp", options->temperature, "0: greedy decoding")
-      ->group("Generation");
+  addSamplingOptions(*command, options->sampling);
   command->add_flag("--ignore-eos", options->ignoreEos, "stop tokens don't stop")
       ->group("Generation");
   command->add_flag("--ids", options->output.ids, "print the generated ids and nothing else")
       ->group("Output");
   command->add_flag("--json", options->output.json, "print one JSON object")->group("Output");
   command->add_flag("--timings", options->output.timings, "times on stderr")->group("Output");
-  command->callback([options, prompt, &action] {
-    options->hasPrompt = prompt->count() > 0;
-    action = [options] { return run(*options); };
-  });
+  command->callback([options, &action] { action = [options] { return run(*options); }; });
 }
 
 } // namespace llama4::run

@@ -11,22 +11,6 @@ namespace llama4::run {
 
 namespace {
 
-void printTimings(const GenerationTimings &timings, double load, double firstToken) {
-  note(format("load %.3f s, prompt %llu tokens in %.3f s (%.1f tokens/s), first token after %.3f s",
-              load, static_cast<unsigned long long>(timings.promptTokens), timings.prompt,
-              static_cast<double>(timings.promptTokens) / std::max(timings.prompt, 1e-9),
-              firstToken));
-  if (timings.decodedTokens == 0)
-    return;
-  std::vector<double> steps = timings.steps;
-  std::sort(steps.begin(), steps.end());
-  note(format("decode %llu tokens in %.3f s (%.1f tokens/s), a token %.2f ms median, %.2f ms at "
-              "most",
-              static_cast<unsigned long long>(timings.decodedTokens), timings.decode,
-              static_cast<double>(timings.decodedTokens) / std::max(timings.decode, 1e-9),
-              steps[steps.size() / 2] * 1e3, steps.back() * 1e3));
-}
-
 nlohmann::ordered_json timingsJson(const GenerationTimings &timings, double load,
                                    double firstToken) {
   return {{"load_seconds", load},
@@ -37,47 +21,53 @@ nlohmann::ordered_json timingsJson(const GenerationTimings &timings, double load
           {"step_seconds", timings.steps}};
 }
 
-nlohmann::ordered_json toJson(const Generated &generated, const std::string &text) {
+nlohmann::ordered_json toJson(const Generated &generated) {
   bool stopped = generated.generation.reason == FinishReason::Stop;
-  return {{"text", text},
+  return {{"text", generated.generation.text},
           {"ids", generated.generation.tokens},
           {"finish_reason", stopped ? "stop" : "length"},
           {"prompt_ids", generated.prompt},
+          {"seed", generated.seed},
           {"timings", timingsJson(generated.timings, generated.load, generated.firstToken)}};
 }
 
 } // namespace
 
-GenerationPrinter::GenerationPrinter(const OutputOptions &options, const text::Tokenizer *tokenizer)
-    : options_(options) {
-  if (tokenizer)
-    decoder_.emplace(*tokenizer);
-}
-
-void GenerationPrinter::addText(const std::string &text) {
-  text_ += text;
-  if (options_.ids || options_.json)
+void GenerationPrinter::add(std::string_view text) {
+  if (!streams_)
     return;
+  printed_ += text.size();
   std::fwrite(text.data(), 1, text.size(), stdout);
   std::fflush(stdout);
 }
 
-void GenerationPrinter::add(int32_t token) {
-  if (decoder_)
-    addText(decoder_->add(token));
+void GenerationPrinter::finish(const Generated &generated) {
+  const Generation &generation = generated.generation;
+  if (options_.ids) {
+    std::fputs(printIds(generation.tokens).c_str(), stdout);
+  } else if (options_.json) {
+    std::puts(dumpJson(toJson(generated)).c_str());
+  } else {
+    std::fwrite(generation.text.data() + printed_, 1, generation.text.size() - printed_, stdout);
+    std::putchar('\n');
+  }
 }
 
-void GenerationPrinter::finish(const Generated &generated) {
-  if (decoder_)
-    addText(decoder_->finish());
-  if (options_.ids)
-    std::fputs(printIds(generated.generation.tokens).c_str(), stdout);
-  else if (options_.json)
-    std::puts(dumpJson(toJson(generated, text_)).c_str());
-  else
-    std::putchar('\n');
-  if (options_.timings)
-    printTimings(generated.timings, generated.load, generated.firstToken);
+void printTimings(const Generated &generated) {
+  const GenerationTimings &timings = generated.timings;
+  note(format("load %.3f s, prompt %llu tokens in %.3f s (%.1f tokens/s), first token after %.3f s",
+              generated.load, static_cast<unsigned long long>(timings.promptTokens), timings.prompt,
+              static_cast<double>(timings.promptTokens) / std::max(timings.prompt, 1e-9),
+              generated.firstToken));
+  if (timings.decodedTokens == 0)
+    return;
+  std::vector<double> steps = timings.steps;
+  std::sort(steps.begin(), steps.end());
+  note(format("decode %llu tokens in %.3f s (%.1f tokens/s), a token %.2f ms median, %.2f ms at "
+              "most",
+              static_cast<unsigned long long>(timings.decodedTokens), timings.decode,
+              static_cast<double>(timings.decodedTokens) / std::max(timings.decode, 1e-9),
+              steps[steps.size() / 2] * 1e3, steps.back() * 1e3));
 }
 
 } // namespace llama4::run

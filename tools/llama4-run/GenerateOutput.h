@@ -3,10 +3,8 @@
 #define LLAMA4_TOOLS_LLAMA4_RUN_GENERATEOUTPUT_H
 
 #include "runtime/engine/Generator.h"
-#include "runtime/text/IncrementalDecoder.h"
 
-#include <optional>
-#include <string>
+#include <string_view>
 #include <vector>
 
 namespace llama4::run {
@@ -18,29 +16,33 @@ struct OutputOptions {
   bool timings = false; ///< times on stderr
 };
 
-/// What a run of the command made.
+/// What a run of the command made of one prompt; the times are those of all prompts together.
 struct Generated {
   std::vector<int32_t> prompt;
   Generation generation;
+  uint64_t seed = 0; ///< of the draws, where there were any
   GenerationTimings timings;
   double load = 0, firstToken = 0; ///< seconds from the start of the program
 };
 
-/// Prints one generation to stdout, token by token.
+/// Prints generations to stdout: a single one as it comes, several each after the other.
 class GenerationPrinter {
 public:
-  /// Without a tokenizer (null) there is no text. It must outlive the printer.
-  GenerationPrinter(const OutputOptions &options, const text::Tokenizer *tokenizer);
-  void add(int32_t token);
+  GenerationPrinter(const OutputOptions &options, bool single)
+      : options_(options), streams_(single && !options.ids && !options.json) {}
+  /// More text of the single generation.
+  void add(std::string_view text);
+  /// The rest of the next generation.
   void finish(const Generated &generated);
 
 private:
-  void addText(const std::string &text);
-
   OutputOptions options_;
-  std::optional<text::IncrementalDecoder> decoder_;
-  std::string text_;
+  bool streams_;
+  size_t printed_ = 0; ///< bytes of the single generation's text
 };
+
+/// On stderr.
+void printTimings(const Generated &generated);
 
 } // namespace llama4::run
 

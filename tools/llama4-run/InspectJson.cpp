@@ -116,7 +116,7 @@ ordered_json memoryJson(const Program &program) {
   uint64_t arena = 0;
   for (const Entry &entry : desc.entries)
     arena = std::max(arena, entry.arenaBytes());
-  return {{"weights", program.section(SectionKind::Weights).size()},
+  return {{"weights", program.weightsBytes()},
           {"arena", arena},
           {"cache_per_token", cacheBytesPerToken(desc)}};
 }
@@ -134,6 +134,7 @@ ordered_json inspectJson(const Program &program) {
                        {"model", modelJson(desc.model)},
                        {"options", optionsJson(desc.options)},
                        {"generation", generationJson(desc.generation)},
+                       {"weight_source", weightSourceText(desc.weightSource)},
                        {"memory_bytes", memoryJson(program)}};
   for (const CodeObject &object : desc.codeObjects)
     json["code"].push_back({{"target", object.target},
@@ -146,6 +147,9 @@ ordered_json inspectJson(const Program &program) {
     json["ropes"].push_back({{"name", rope.name},
                              {"frequencies", rope.invFreq.size()},
                              {"attention_scaling", rope.attentionScaling}});
+  for (const TemperatureTable &table : desc.temperatures)
+    json["temperatures"].push_back(
+        {{"name", table.name}, {"attn_scale", table.attnScale}, {"floor_scale", table.floorScale}});
   for (const Entry &entry : desc.entries)
     json["entries"].push_back(entryJson(entry, desc));
   for (const Kernel &kernel : desc.kernels)

@@ -51,6 +51,10 @@ std::string codeText(const ProgramDesc &desc) {
   for (const RopeTable &rope : desc.ropes)
     text +=
         format("rope     %s: %zu frequencies\n", quoteName(rope.name).c_str(), rope.invFreq.size());
+  for (const TemperatureTable &table : desc.temperatures)
+    text += format("attention temperature %s: scale %g, every %llu positions\n",
+                   quoteName(table.name).c_str(), static_cast<double>(table.attnScale),
+                   static_cast<Number>(table.floorScale));
   return text;
 }
 
@@ -58,8 +62,10 @@ std::string memoryText(const Program &program) {
   uint64_t arena = 0;
   for (const Entry &entry : program.desc().entries)
     arena = std::max(arena, entry.arenaBytes());
-  return format("memory   weights %s, transients %s, cache %s a token\n",
-                humanBytes(program.section(SectionKind::Weights).size()).c_str(),
+  const WeightSource &source = program.desc().weightSource;
+  return format("memory   weights %s%s, transients %s, cache %s a token\n",
+                humanBytes(program.weightsBytes()).c_str(),
+                source.isStored() ? "" : (" made up, " + weightSourceText(source)).c_str(),
                 humanBytes(arena).c_str(), humanBytes(cacheBytesPerToken(program.desc())).c_str());
 }
 

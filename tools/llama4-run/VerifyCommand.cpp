@@ -25,12 +25,12 @@ Result<std::string> checkCode(std::shared_ptr<const Program> program) {
   CpuOptions options;
   options.threads = 1;
   LLAMA4_ASSIGN_OR_RETURN(std::unique_ptr<Device> device, createCpuDevice(options));
-  Result<std::unique_ptr<Executable>> executable = Executable::create(program, *device);
-  if (executable.ok())
-    return "code " + std::string((*executable)->codeLevel()) + " loads";
-  if (executable.status().kind() == StatusKind::Unavailable)
+  Result<std::string> level = Executable::loadableLevel(program, *device);
+  if (level.ok())
+    return "code " + *level + " loads";
+  if (level.status().kind() == StatusKind::Unavailable)
     return std::string("none of its code runs on this machine");
-  return executable.status();
+  return level.status();
 }
 
 Status run(const std::string &path) {
@@ -39,8 +39,10 @@ Status run(const std::string &path) {
   double seconds = secondsSinceStart();
   LLAMA4_RETURN_IF_ERROR(checkText(*program));
   LLAMA4_ASSIGN_OR_RETURN(std::string code, checkCode(program));
-  std::printf("%s: good, content %s, %s\n", path.c_str(), program->contentId().c_str(),
-              code.c_str());
+  const WeightSource &weights = program->desc().weightSource;
+  std::printf(
+      "%s: good, content %s, %s%s\n", path.c_str(), program->contentId().c_str(), code.c_str(),
+      weights.isStored() ? "" : (", weights made up: " + weightSourceText(weights)).c_str());
   note(format("compared %s with their checksums in %.2f s",
               humanBytes(program->fileBytes()).c_str(), seconds));
   return {};

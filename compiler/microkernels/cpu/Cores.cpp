@@ -22,7 +22,7 @@ extern "C" {
 #define L4_ATTENTION(symbol, kv_type)                                                              \
   void L4_CORE(symbol) L4_ATTENTION_PARAMETERS {                                                   \
     attention<Kv##kv_type>({out, out_stride, q, q_stride, step, kind, pool, kv_head, kv_heads,     \
-                            group, head_dim, scale},                                               \
+                            group, head_dim, chunk, scale},                                        \
                            token_begin, token_end, scratch);                                       \
   }
 

@@ -34,14 +34,16 @@
 /// Causal attention of tokens [token_begin, token_end) of the step for the `group` query heads of
 /// one KV head. `q` points at the query row of token 0 of the step, `out` at the row of token_begin
 /// in the column of the group's first head; both strides count floats per token. Token t of
-/// sequence s sees the keys j <= step->position[t], which lie in page
-/// step->page_table[kind][s * step->page_stride[kind] + j / 16] of `pool` at slot j % 16. Slots
-/// that no token has written yet must hold finite numbers; they do not change results. `scratch`:
+/// sequence s at position p = step->position[t] sees the keys j <= p, with `chunk` > 0 those of its
+/// chunk: p / chunk * chunk <= j <= p. They lie in page
+/// step->page_table[kind][s * step->page_stride[kind] + j / 16] of `pool` at slot j % 16; entries
+/// of pages in which the call sees no key are not read. Slots that no token has written yet must
+/// hold finite numbers; they do not change results. `scratch`:
 /// l4_attention_scratch_bytes((token_end - token_begin) * group, head_dim).
 #define L4_ATTENTION_PARAMETERS                                                                    \
   (float *out, int64_t out_stride, const float *q, int64_t q_stride, const l4_step *step,          \
    int64_t kind, const void *pool, int64_t kv_head, int64_t token_begin, int64_t token_end,        \
-   int64_t kv_heads, int64_t group, int64_t head_dim, float scale, void *scratch)
+   int64_t kv_heads, int64_t group, int64_t head_dim, int64_t chunk, float scale, void *scratch)
 
 extern "C" {
 #define L4_LINEAR(symbol, activation, encoding, k_multiple)                                        \

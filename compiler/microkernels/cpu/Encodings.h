@@ -8,6 +8,7 @@
 //   group(g, half, w)      columns 4g .. 4g + 3 of the block for the rows of one vector, as
 //   float32,
 //                          bit-equal to the checkpoint's dequantization
+//   kIsBf16                the panel holds pairs of bfloat16: block.pair(p, half)
 //   kTileAvx2              tokens of a float tile whose sums AVX2's 16 registers hold
 //   column(panel, k, half) float encodings only: what is left when K is no multiple of kBlock
 //   element(...)           one element as float32
@@ -27,6 +28,7 @@ L4_INLINE int64_t panelAlign(int64_t bytes) { return (bytes + 63) / 64 * 64; }
 /// float [k][16 rows].
 struct Float32 {
   static constexpr int kBlock = 4;
+  static constexpr bool kIsBf16 = false;
   static constexpr int kTileAvx2 = 3;
   static L4_MEMBER int64_t panelBytes(int64_t k) { return k * 64; }
 
@@ -57,6 +59,7 @@ struct Float32 {
 /// bfloat16 [k / 2][16 rows][2].
 struct BFloat16 {
   static constexpr int kBlock = 4;
+  static constexpr bool kIsBf16 = true;
   static constexpr int kTileAvx2 = 2;
   static L4_MEMBER int64_t panelBytes(int64_t k) { return (k + 1) / 2 * 64; }
 
@@ -69,10 +72,14 @@ struct BFloat16 {
       for (int line = 0; line < 2; ++line)
         prefetch(base + distance + line * 64);
     }
+    /// Columns 2 * pair and 2 * pair + 1 of the block as they are stored.
+    L4_MEMBER I pair(int pair, int half) const {
+      return loadInt(base + pair * 64 + half * kLanes * 4);
+    }
     L4_MEMBER void group(int g, int half, F w[4]) const {
 #pragma unroll
       for (int pair = 0; pair < 2; ++pair) {
-        I raw = loadInt(base + (2 * g + pair) * 64 + half * kLanes * 4);
+        I raw = this->pair(2 * g + pair, half);
         w[2 * pair] = asFloat(shiftLeft<16>(raw));
         w[2 * pair + 1] = asFloat(andInt(raw, splatInt(static_cast<int32_t>(0xffff0000))));
       }
@@ -94,6 +101,7 @@ struct BFloat16 {
 /// d float16 [2][16 rows] | uint8 q + 128 [2][8][16 rows][4].
 struct Q8_0 {
   static constexpr int kBlock = 32;
+  static constexpr bool kIsBf16 = false;
   static constexpr int kTileAvx2 = 3;
   static constexpr bool kHasMinimum = false;
   static constexpr int64_t kPairBytes = 1088;
@@ -141,6 +149,7 @@ struct Q8_0 {
 /// Byte (g, row, j) holds column 4g + j in its low and column 16 + 4g + j in its high half.
 struct Q4_1 {
   static constexpr int kBlock = 32;
+  static constexpr bool kIsBf16 = false;
   static constexpr int kTileAvx2 = 3;
   static constexpr bool kHasMinimum = true;
   static constexpr int64_t kBlockBytes = 320;

@@ -3,6 +3,10 @@
 // Tiles of up to kMaxTile tokens keep their sums in registers while the panel streams by.
 //   float:  two sums per output element, of the even and of the odd columns, each one chain of fma
 //           in ascending order; the result is even + odd.
+//   pairs:  bfloat16 times bfloat16 at levels with AVX512-BF16: two sums, of the even and of the
+//   odd
+//           pairs of columns, each one chain of dotPairBf16; the result is even + odd. A last
+//           column alone is the lower half of a pair whose upper half is 0.
 //   8 bits: per block of 32 columns an exact integer dot product, then
 //           y = fma(d * scale, dot, y), and y = fma(m, scaled_sum, y) where the weight has minima.
 // This order is the same for all tiles.
@@ -120,6 +124,13 @@ struct BF16 {
   template <class E> static constexpr int kMaxTile = F32::kMaxTile<E>;
 
   template <class E, int T> static L4_MEMBER void tile(const LinearArgs &args) {
+    if constexpr (L4_BF16 && E::kIsBf16)
+      pairTile<E, T>(args);
+    else
+      wideTile<E, T>(args);
+  }
+
+  template <class E, int T> static L4_MEMBER void wideTile(const LinearArgs &args) {
     alignas(64) float wide[T][kWidenColumns];
     FloatSums<T> sums = {};
     for (int64_t begin = 0; begin < args.k; begin += kWidenColumns) {
@@ -132,6 +143,53 @@ struct BF16 {
     }
     F32::finish<T>(args, sums);
   }
+
+#if L4_BF16
+  template <int T>
+  static L4_MEMBER void addPair(FloatSums<T> &sums, int odd, I w, const I (&x)[T]) {
+#pragma unroll
+    for (int t = 0; t < T; ++t)
+      sums[t][0][odd] = dotPairBf16(sums[t][0][odd], w, x[t]);
+  }
+
+  template <class E, int T> static L4_MEMBER void pairTile(const LinearArgs &args) {
+    FloatSums<T> sums = {};
+    I x[T];
+    const int64_t pairs = args.k / 2;
+    int64_t p = 0;
+    for (; p + 2 <= pairs; p += 2) {
+      const typename E::Block block(args.panel, p / 2);
+      if constexpr (T > kStreamTokens)
+        block.prefetchAt(E::panelBytes(args.k));
+#pragma unroll
+      for (int odd = 0; odd < 2; ++odd) {
+#pragma unroll
+        for (int t = 0; t < T; ++t)
+          x[t] = splatInt(loadDword(args.act + t * args.actStride + (p + odd) * 4));
+        addPair<T>(sums, odd, block.pair(odd, 0), x);
+      }
+    }
+    const typename E::Block last(args.panel, p / 2);
+    if (p < pairs) {
+#pragma unroll
+      for (int t = 0; t < T; ++t)
+        x[t] = splatInt(loadDword(args.act + t * args.actStride + p * 4));
+      addPair<T>(sums, 0, last.pair(0, 0), x);
+    }
+    if (args.k % 2 != 0) {
+#pragma unroll
+      for (int t = 0; t < T; ++t)
+        x[t] =
+            splatInt(reinterpret_cast<const uint16_t *>(args.act + t * args.actStride)[args.k - 1]);
+      // Constant places: the sums stay in registers.
+      if (p < pairs)
+        addPair<T>(sums, 1, last.pair(1, 0), x);
+      else
+        addPair<T>(sums, 0, last.pair(0, 0), x);
+    }
+    F32::finish<T>(args, sums);
+  }
+#endif
 };
 
 /// dots[t] = the exact dot products of block `w`, rows of vector `half`, with 32 int8 of T tokens.

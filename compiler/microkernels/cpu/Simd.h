@@ -67,6 +67,12 @@ L4_INLINE F loadBf16(const uint16_t *p) {
   __m256i raw = _mm256_loadu_si256(reinterpret_cast<const __m256i *>(p));
   return asFloat(shiftLeft<16>(_mm512_cvtepu16_epi32(raw)));
 }
+#ifdef __AVX512BF16__
+#define L4_BF16 1
+/// sum + x[1] w[1], rounded, + x[0] w[0], rounded, of the pairs of bfloat16 in every lane. Rounds
+/// to nearest even; numbers below 2^-126 count as 0 and become 0.
+L4_INLINE F dotPairBf16(F sum, I w, I x) { return _mm512_dpbf16_ps(sum, (__m512bh)w, (__m512bh)x); }
+#endif
 L4_INLINE __m256 lowHalf(F x) { return _mm512_castps512_ps256(x); }
 L4_INLINE __m256 highHalf(F x) { return _mm512_extractf32x8_ps(x, 1); }
 #else
@@ -124,6 +130,10 @@ L4_INLINE I addShort(I a, I b) { return _mm256_add_epi16(a, b); }
 L4_INLINE I addPairs(I a, I b) { return _mm256_madd_epi16(a, b); }
 #endif
 
+#ifndef L4_BF16
+#define L4_BF16 0
+#endif
+
 /// Vectors in one row of 16.
 constexpr int kHalves = kPanel / kLanes;
 
@@ -138,6 +148,9 @@ L4_INLINE float loadFloat(const void *p) {
   __builtin_memcpy(&value, p, 4);
   return value;
 }
+
+/// In a loop of stores: keeps the compiler from making a call of memset of it. Costs nothing.
+L4_INLINE void keepStores() { __atomic_signal_fence(__ATOMIC_SEQ_CST); }
 
 /// Asks for the cache line at `p` in the second-level cache; `p` need not be mapped.
 L4_INLINE void prefetch(const void *p) { _mm_prefetch(static_cast<const char *>(p), _MM_HINT_T1); }

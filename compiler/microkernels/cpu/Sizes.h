@@ -21,6 +21,12 @@ static inline constexpr int64_t l4_kv_page_elements(int64_t kv_heads, int64_t he
   return kv_heads * L4_PAGE_TOKENS * (head_dim + l4_padded_head(head_dim));
 }
 
+/// The first key that a query at `position` sees: that of its chunk of `chunk` positions, or, where
+/// `chunk` is 0, of its sequence.
+static inline constexpr int64_t l4_first_visible(int64_t position, int64_t chunk) {
+  return chunk == 0 ? 0 : position / chunk * chunk;
+}
+
 /// Scratch of attention over `rows` query rows (tokens x heads), in 64 byte multiples:
 ///   O float[rows][padded head_dim] | scores float[tile][block] | query pointer [rows] |
 ///   position int64[rows] | M float[rows] | L float[rows]

@@ -90,3 +90,76 @@ cmd.entry @main <"T", bound = 8> arguments [] {
   %w = cmd.weight @w : <tensor<64xf32>>
   cmd.return
 }
+
+// -----
+// expected-error @+1 {{reads '!lm.kv<"full", kind = 0, layers = 1, heads = 1, dim = 64, f32>', expected a tensor, a layer of state or the batch}}
+cmd.kernel @k grid affine_map<(T) -> (T)> {
+^bb0(%x: tensor<?x64xf32>, %kv: !lm.kv<"full", kind = 0, layers = 1, heads = 1, dim = 64, f32>):
+  %0 = lm.row 64 {
+    %a = lm.element %x : tensor<?x64xf32>
+    lm.yield %a : f32
+  } -> tensor<?x64xf32>
+  cmd.yield %0 : tensor<?x64xf32>
+}
+
+// -----
+// expected-error @+1 {{has the bound -5, expected 1 to 16777216}}
+cmd.entry @main <"T", bound = -5> arguments [] {
+  cmd.return
+}
+
+// -----
+cmd.entry @main <"T", bound = 8> arguments [] {
+  // expected-error @+1 {{a buffer of 'tensor<f32>', expected rows over the symbol or a fixed number of them}}
+  %a = cmd.alloc : <tensor<f32>>
+  cmd.return
+}
+
+// -----
+cmd.entry @main <"T", bound = 8> arguments [] {
+  // expected-error @+1 {{is no command}}
+  %a = arith.constant 1.0 : f32
+  cmd.return
+}
+
+// -----
+cmd.entry @main <"T", bound = 8> arguments [{}] {
+^bb0(%x: !cmd.buffer<tensor<?x64xf32>>):
+  // expected-error @+1 {{returns an input, a weight or one buffer twice}}
+  cmd.return %x : !cmd.buffer<tensor<?x64xf32>>
+}
+
+// -----
+// ===== A command writes memory of its own, never what it reads =====
+cmd.kernel @k grid affine_map<(T) -> (T)> {
+^bb0(%x: tensor<?x64xf32>):
+  %0 = lm.row 64 {
+    %a = lm.element %x : tensor<?x64xf32>
+    lm.yield %a : f32
+  } -> tensor<?x64xf32>
+  cmd.yield %0 : tensor<?x64xf32>
+}
+cmd.entry @main <"T", bound = 8> arguments [{}] {
+^bb0(%x: !cmd.buffer<tensor<?x64xf32>>):
+  %a = cmd.alloc : <tensor<?x64xf32>>
+  cmd.dispatch @k ins(%x : !cmd.buffer<tensor<?x64xf32>>) outs(%a : !cmd.buffer<tensor<?x64xf32>>) sources []
+  // expected-error @+1 {{expected a cmd.alloc of its own for every output}}
+  cmd.dispatch @k ins(%a : !cmd.buffer<tensor<?x64xf32>>) outs(%a : !cmd.buffer<tensor<?x64xf32>>) sources []
+  cmd.return
+}
+
+// -----
+cmd.kernel @k grid affine_map<(T) -> (T)> {
+^bb0(%x: tensor<?x64xf32>):
+  %0 = lm.row 64 {
+    %a = lm.element %x : tensor<?x64xf32>
+    lm.yield %a : f32
+  } -> tensor<?x64xf32>
+  cmd.yield %0 : tensor<?x64xf32>
+}
+cmd.entry @main <"T", bound = 8> arguments [{}, {}] {
+^bb0(%x: !cmd.buffer<tensor<?x64xf32>>, %y: !cmd.buffer<tensor<?x64xf32>>):
+  // expected-error @+1 {{expected a cmd.alloc of its own for every output}}
+  cmd.dispatch @k ins(%x : !cmd.buffer<tensor<?x64xf32>>) outs(%y : !cmd.buffer<tensor<?x64xf32>>) sources []
+  cmd.return
+}

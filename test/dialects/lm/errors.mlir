@@ -9,7 +9,7 @@ lm.param @w : tensor<4x40x!lm.block<q4_1>> from #lm.source<"w">
 lm.param @w : tensor<4x32xi32> from #lm.source<"w">
 
 // -----
-// expected-error @+1 {{expected a static tensor of rank 1 or 2}}
+// expected-error @+1 {{expected a static tensor of rank 1, 2 or 3}}
 lm.param @w : tensor<?x32xf32> from #lm.source<"w">
 
 // -----
@@ -88,7 +88,7 @@ func.func @f(%x: tensor<?x64xf32>, %w: tensor<32x64xf32>) {
 
 // -----
 func.func @f(%x: tensor<?x64xf32>, %w: tensor<32x64xf32>) {
-  // expected-error @+1 {{groups hold 2 segments and 1 epilogues, expected 1 segments}}
+  // expected-error @+1 {{groups must have at least one segment each, together 1}}
   %0 = lm.linear %x, %w groups [2] : tensor<?x64xf32>, tensor<32x64xf32> -> tensor<?x32xf32> epilogue {
   ^bb0(%a: f32, %b: f32):
     lm.yield %a : f32
@@ -214,4 +214,131 @@ func.func @f(%q: tensor<?x64xf32>, %kv: !lm.kv_layer<kind = 0, heads = 2, dim = 
   // expected-error @+1 {{mask chunked needs a chunk of at least one token, mask causal has none}}
   %0 = lm.attention %q, %kv, %b mask chunked scale 1.0 : tensor<?x64xf32>, !lm.kv_layer<kind = 0, heads = 2, dim = 16, f32> -> tensor<?x64xf32>
   return
+}
+
+// -----
+func.func @f(%x: tensor<?x64xf32>) -> tensor<?x64xf32> {
+  %0 = lm.row 64 {
+    %a = lm.element %x : tensor<?x64xf32>
+    // expected-error @+1 {{reduces over 0 columns, expected at least 1}}
+    %s = lm.reduce sum %a over 0
+    lm.yield %s : f32
+  } -> tensor<?x64xf32>
+  return %0 : tensor<?x64xf32>
+}
+
+// -----
+// ===== Sizes that are no sizes =====
+// expected-error @+1 {{paged state has kind 0 with 0 heads of 16}}
+func.func @f(%q: tensor<?x64xf32>, %kv: !lm.kv_layer<kind = 0, heads = 0, dim = 16, f32>, %b: !lm.batch) {
+  return
+}
+
+// -----
+// expected-error @+1 {{paged state 'full' has 0 layers and chunks of 0}}
+func.func @f(%kv: !lm.kv<"full", kind = 0, layers = 0, heads = 2, dim = 16, f32>) {
+  return
+}
+
+// -----
+// expected-error @+1 {{expected extents of at least 1 and at most 17592186044416 elements in all}}
+lm.param @w : tensor<0x64xf32> from #lm.source<"w">
+
+// -----
+// expected-error @+1 {{expected extents of at least 1 and at most 17592186044416 elements in all}}
+lm.param @w : tensor<4611686018427387904x64xf32> from #lm.source<"w">
+
+// -----
+func.func @f(%x: tensor<?x64xf32>, %w: tensor<16x64xf32>) {
+  // expected-error @+1 {{groups must have at least one segment each, together 1}}
+  %0 = lm.linear %x, %w groups [9223372036854775807, 9223372036854775807, 3] : tensor<?x64xf32>, tensor<16x64xf32> -> tensor<?x16xf32>
+  return
+}
+
+// -----
+// ===== Row work is on rows =====
+func.func @f(%x: tensor<f32>) {
+  // expected-error @+1 {{operand is 'tensor<f32>', expected tensor<?xN>}}
+  %0 = lm.add %x, %x : tensor<f32>
+  return
+}
+
+// -----
+func.func @f(%x: tensor<4x8xf32>) {
+  // expected-error @+1 {{operand is 'tensor<4x8xf32>', expected tensor<?xN>}}
+  %0 = lm.mul %x, %x : tensor<4x8xf32>
+  return
+}
+
+// -----
+func.func @f(%x: tensor<?x?xf32>) {
+  // expected-error @+1 {{operand is 'tensor<?x?xf32>', expected tensor<?xN>}}
+  %0 = lm.silu %x : tensor<?x?xf32>
+  return
+}
+
+// -----
+func.func @f(%k: tensor<32xf32>, %kv: !lm.kv_layer<kind = 0, heads = 2, dim = 16, f32>, %b: !lm.batch) {
+  // expected-error @+1 {{operand is 'tensor<32xf32>', expected tensor<?xN>}}
+  lm.kv_write %k, %k into %kv, %b : tensor<32xf32>, !lm.kv_layer<kind = 0, heads = 2, dim = 16, f32>
+  return
+}
+
+// -----
+func.func @f(%x: tensor<f32>) {
+  // expected-error @+1 {{operand is 'tensor<f32>', expected tensor<?xN>}}
+  %0 = lm.quantize_rows %x : tensor<f32> -> tensor<bf16>
+  return
+}
+
+// -----
+func.func @f(%q: tensor<?x64xf32>, %kv: !lm.kv_layer<kind = 0, heads = 2, dim = 16, f32>, %b: !lm.batch) {
+  // expected-error @+1 {{epilogue must end in lm.yield}}
+  %0 = "lm.attention"(%q, %kv, %b) <{scale = 1.0 : f32, mask = #lm<mask_kind causal>}> ({
+  ^bb0(%e: f32):
+  }) : (tensor<?x64xf32>, !lm.kv_layer<kind = 0, heads = 2, dim = 16, f32>, !lm.batch) -> tensor<?x64xf32>
+  return
+}
+
+// -----
+// ===== Layouts and tiles =====
+// expected-error @+1 {{layout is 'columns' of 4 rows, expected "panels", 16 or "row", 1}}
+lm.param @w : tensor<4x32xf32, #target.layout<"columns", 4>> from #lm.source<"w">
+
+// -----
+// expected-error @+1 {{expected matrices in panels and vectors as a row of f32}}
+lm.param @w : tensor<4x32xf32, #target.layout<"row", 1>> from #lm.source<"w">
+
+// -----
+// expected-error @+1 {{expected matrices in panels and vectors as a row of f32}}
+lm.param @w : tensor<32xbf16, #target.layout<"row", 1>> from #lm.source<"w">
+
+// -----
+func.func @f(%x: tensor<?x64xf32>, %w: tensor<16x64xf32>) {
+  // expected-error @+1 {{core 'l4_linear_f32_float32' has tiles of 0 tokens, expected 1 to 1024}}
+  %0 = lm.linear %x, %w core <"l4_linear_f32_float32", tokens = 0> : tensor<?x64xf32>, tensor<16x64xf32> -> tensor<?x16xf32>
+  return
+}
+
+// -----
+// ===== Entries are straight lines; options have types =====
+// expected-error @+1 {{an entry is straight-line code, expected a body of one block}}
+func.func private @f(%x: tensor<?x8xf32>) attributes {lm.entry = #lm.entry<"T", bound = 8>}
+
+// -----
+// expected-error @+1 {{an entry is straight-line code, expected a body of one block}}
+func.func @f() attributes {lm.entry = #lm.entry<"T", bound = 8>} {
+  return
+^bb1:
+  return
+}
+
+// -----
+// expected-error @+1 {{'lm.options': compute is 4 : i64, expected a string}}
+module attributes {lm.options = {compute = 4 : i64}} {
+}
+
+// -----
+// expected-error @+1 {{'lm.options': max_batch_size is 0 : i64, expected an i64 of at least 1}}
+module attributes {lm.options = {max_batch_size = 0 : i64}} {
 }

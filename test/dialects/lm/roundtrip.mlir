@@ -56,6 +56,8 @@ func.func @step(%ids: tensor<?xi32> {lm.name = "ids", lm.role = "ids"},
   lm.kv_write %kr, %v into %l, %batch : tensor<?x32xf32>, !layer
   // CHECK: lm.attention %{{.*}}, %{{.*}}, %{{.*}} mask causal scale 2.500000e-01 core <"l4_attention_bfloat16", tokens = 16> : tensor<?x64xf32>, {{.*}} -> tensor<?x64xf32>{{$}}
   %at = lm.attention %qr, %l, %batch mask causal scale 0.25 core <"l4_attention_bfloat16", tokens = 16> : tensor<?x64xf32>, !layer -> tensor<?x64xf32>
+  // CHECK: lm.attention {{.*}} mask chunked scale 2.500000e-01 {chunk = 48 : i64} : tensor<?x64xf32>
+  %ac = lm.attention %qr, %l, %batch mask chunked scale 0.25 {chunk = 48} : tensor<?x64xf32>, !layer -> tensor<?x64xf32>
   // CHECK: lm.silu
   %si = lm.silu %at : tensor<?x64xf32>
   // CHECK: lm.mul
@@ -69,7 +71,8 @@ func.func @step(%ids: tensor<?xi32> {lm.name = "ids", lm.role = "ids"},
   // CHECK: lm.row 64 {
   // CHECK: lm.element %{{.*}} rows %{{.*}} : tensor<?xi32> at #{{.*}} : tensor<?x8xf32>
   // CHECK: lm.rotate half
-  // CHECK: lm.reduce max
+  // CHECK: lm.reduce max %{{[^ ]*$}}
+  // CHECK: lm.reduce sum %{{.*}} over 16{{$}}
   // CHECK: lm.kv_put key
   // CHECK: lm.yield
   // CHECK: } -> tensor<?x64xf32>
@@ -78,8 +81,9 @@ func.func @step(%ids: tensor<?xi32> {lm.name = "ids", lm.role = "ids"},
     %c = lm.element %cos rows %ids : tensor<?xi32> at affine_map<(j) -> (j mod 8)> : tensor<?x8xf32>
     %ro = lm.rotate half %e, 16
     %re = lm.reduce max %ro
+    %rh = lm.reduce sum %re over 16
     lm.kv_put key %c into %l, %batch : !layer
-    lm.yield %re : f32
+    lm.yield %rh : f32
   } -> tensor<?x64xf32>
   // CHECK: lm.quantize_rows %{{.*}} : tensor<?x64xf32> -> tensor<?x64x!lm.block<q8_32>>
   %qz = lm.quantize_rows %r : tensor<?x64xf32> -> tensor<?x64x!lm.block<q8_32>>

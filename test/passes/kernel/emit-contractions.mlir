@@ -104,6 +104,19 @@ cmd.kernel @attention grid affine_map<(T) -> ((T ceildiv 16) * 2)> {
   cmd.yield %0 : tensor<?x256x!lm.block<q8_32>>
 }
 
+// ===== Attention over chunks: the length of a chunk is the argument before the scale =====
+// CHECK-LABEL: llvm.func @chunked(
+// CHECK-DAG:     %[[CHUNK:.*]] = arith.constant 48 : i64
+// CHECK-DAG:     %[[SCALE:.*]] = arith.constant 1.250000e-01 : f32
+// CHECK:         llvm.call @l4_attention_float32({{.*}}, %[[CHUNK]], %[[SCALE]], %{{.*}})
+cmd.kernel @chunked grid affine_map<(T) -> ((T ceildiv 16) * 2)> {
+^bb0(%q: tensor<?x256xf32>, %kv: !lm.kv_layer<kind = 0, heads = 2, dim = 64, f32>, %b: !lm.batch):
+  %0 = lm.attention %q, %kv, %b mask chunked scale 0.125
+      core <"l4_attention_float32", tokens = 16> {chunk = 48}
+      : tensor<?x256xf32>, !lm.kv_layer<kind = 0, heads = 2, dim = 64, f32> -> tensor<?x256xf32>
+  cmd.yield %0 : tensor<?x256xf32>
+}
+
 // ===== Embedding =====
 // CHECK-LABEL: llvm.func @embed(
 // CHECK:         %[[ID:.*]] = llvm.load %{{.*}} -> i32

@@ -135,3 +135,16 @@ cmd.kernel @f grid affine_map<(T) -> (T)> {
   cmd.yield %0 : tensor<?x48xf32>
 }
 func.func private @g(f32) -> f32
+
+// -----
+
+cmd.kernel @f grid affine_map<(T) -> (T)> {
+^bb0(%x: tensor<?x48xf32>):
+  %0 = lm.row 48 {
+    %a = lm.element %x : tensor<?x48xf32>
+    // expected-error @+1 {{reduces heads of 20 columns in rows of 48, expected a divisor}}
+    %y = lm.reduce sum %a over 20
+    lm.yield %y : f32
+  } -> tensor<?x48xf32>
+  cmd.yield %0 : tensor<?x48xf32>
+}

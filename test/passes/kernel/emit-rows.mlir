@@ -231,3 +231,25 @@ cmd.kernel @gather_rows grid affine_map<(T) -> (T)> {
   } -> tensor<?x16xf32>
   cmd.yield %0 : tensor<?x16xf32>
 }
+
+// ===== A reduction over heads: a loop over heads fills a slot, the columns read it back =====
+// CHECK-LABEL: llvm.func @heads(
+// CHECK-SAME:    %[[SCRATCH:[a-z0-9]+]]: !llvm.ptr {llvm.align = 64
+// CHECK-DAG:     %[[HEADS:.*]] = arith.constant 3 : i64
+// CHECK:         scf.for %[[HEAD:.*]] = %{{.*}} to %[[HEADS]]
+// CHECK:           scf.for
+// CHECK:             arith.addf {{.*}} : vector<16xf32>
+// CHECK:           scf.for
+// CHECK:             llvm.store
+// CHECK:         scf.for
+// CHECK:           math.rsqrt {{.*}} : vector<16xf32>
+cmd.kernel @heads grid affine_map<(T) -> (T)> {
+^bb0(%x: tensor<?x192xf32>):
+  %0 = lm.row 192 {
+    %a = lm.element %x : tensor<?x192xf32>
+    %s = lm.reduce sum %a over 64
+    %r = math.rsqrt %s : f32
+    lm.yield %r : f32
+  } -> tensor<?x192xf32>
+  cmd.yield %0 : tensor<?x192xf32>
+}

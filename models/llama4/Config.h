@@ -1,0 +1,64 @@
+//===- Config.h - the facts that make a Llama 4 text model ------*- C++ -*-===//
+//
+// Llama4ForCausalLM, or the text part of Llama4ForConditionalGeneration ("text_config"), in both
+// layouts of config.json. The namespace is not called llama4: that is the project's.
+//
+//===----------------------------------------------------------------------===//
+#ifndef LLAMA4_MODELS_LLAMA4_CONFIG_H
+#define LLAMA4_MODELS_LLAMA4_CONFIG_H
+
+#include "compiler/checkpoint/CompressedTensors.h"
+#include "models/TokenIds.h"
+
+#include <optional>
+#include <string>
+#include <vector>
+
+namespace llama4::llama4text {
+
+/// What differs from layer to layer.
+struct LayerFacts {
+  bool usesRope = true;   ///< else NoPE: no rotary embedding, no qk norm, full attention
+  bool usesMoe = true;    ///< else a dense feed-forward network of intermediateSizeMlp
+  bool isChunked = false; ///< attention sees the query's own chunk only
+  int64_t stateLayer = 0; ///< index among the layers of its kind of state
+};
+
+struct ModelConfig {
+  int64_t vocabularySize = 0;
+  int64_t hiddenSize = 0;
+  int64_t intermediateSize = 0;    ///< of an expert and of the shared expert
+  int64_t intermediateSizeMlp = 0; ///< of a dense layer; 0 where there is none
+  int64_t heads = 0;
+  int64_t kvHeads = 0; ///< divides heads
+  int64_t headDim = 0; ///< even
+  int64_t maxPosition = 0;
+  int64_t experts = 0;
+  int64_t expertsPerToken = 0;
+  int64_t chunk = 0; ///< attention_chunk_size of the RoPE layers; 0 = full attention
+  double rmsNormEps = 0;
+  bool usesQkNorm = false; ///< on the RoPE layers
+  bool attentionBias = false;
+  bool tieWordEmbeddings = false;
+  bool tunesTemperature = false; ///< on the NoPE layers
+  double attnScale = 0;
+  int64_t floorScale = 1;
+  RopeParameters rope;
+  std::vector<LayerFacts> layers;
+  models::TokenIds tokens;
+  std::optional<DType> storedType; ///< what dtype says; only for checkpoints without weights
+  bool isMultimodal = false;       ///< weights are called language_model.*
+  std::optional<CompressedTensors> quantization;
+  std::vector<std::string> remarks; ///< choices the configuration leaves to the reader
+
+  /// Layers with chunked, or with full, attention.
+  int64_t countLayers(bool chunked) const;
+};
+
+/// Reads and checks every field. Errors: InvalidInput, naming file and field; also for fields that
+/// contradict each other.
+Result<ModelConfig> readConfig(const Checkpoint &checkpoint);
+
+} // namespace llama4::llama4text
+
+#endif // LLAMA4_MODELS_LLAMA4_CONFIG_H
