@@ -71,6 +71,8 @@ public:
       return failure();
     for (auto table : module_.getOps<lm::RopeTableOp>())
       addRope(table);
+    for (auto table : module_.getOps<lm::TemperatureTableOp>())
+      addTemperature(table);
     llvm::DenseSet<StringAttr> used;
     module_.walk([&](cmd::WeightOp weight) { used.insert(weight.getParamAttr().getAttr()); });
     for (auto param : module_.getOps<lm::ParamOp>())
@@ -89,6 +91,7 @@ private:
   void addModel();
   LogicalResult addWeightSource();
   void addRope(lm::RopeTableOp table);
+  void addTemperature(lm::TemperatureTableOp table);
   LogicalResult addWeight(lm::ParamOp param);
   LogicalResult addKernel(cmd::KernelOp kernel);
   LogicalResult addParam(cmd::KernelOp kernel, Type type, Access access, Kernel &out);
@@ -102,7 +105,7 @@ private:
   ModuleOp module_;
   ProgramDesc &program_;
   std::vector<WeightPlan> &weights_;
-  llvm::StringMap<uint32_t> weightIndex_, kernelIndex_, ropeIndex_;
+  llvm::StringMap<uint32_t> weightIndex_, kernelIndex_, ropeIndex_, temperatureIndex_;
   llvm::StringMap<AffineMap> grids_;
   std::vector<lm::KvType> kvTypes_; ///< of program_.kvKinds
 };
@@ -147,6 +150,15 @@ void ProgramBuilder::addRope(lm::RopeTableOp table) {
   rope.invFreq.assign(table.getInvFreq().begin(), table.getInvFreq().end());
   ropeIndex_[table.getSymName()] = static_cast<uint32_t>(program_.ropes.size());
   program_.ropes.push_back(std::move(rope));
+}
+
+void ProgramBuilder::addTemperature(lm::TemperatureTableOp op) {
+  TemperatureTable table;
+  table.name = op.getSymName().str();
+  table.attnScale = op.getAttnScale().convertToFloat();
+  table.floorScale = static_cast<uint64_t>(op.getFloorScale());
+  temperatureIndex_[op.getSymName()] = static_cast<uint32_t>(program_.temperatures.size());
+  program_.temperatures.push_back(std::move(table));
 }
 
 LogicalResult ProgramBuilder::addWeight(lm::ParamOp param) {
@@ -298,6 +310,7 @@ LogicalResult ProgramBuilder::addInput(cmd::EntryOp entry, unsigned index, Entry
                    .Case("ids", InputRole::Ids)
                    .Case("cos", InputRole::Cos)
                    .Case("sin", InputRole::Sin)
+                   .Case("temperature", InputRole::Temperature)
                    .Default(InputRole::Tensor);
   if (auto rope = dict.getAs<FlatSymbolRefAttr>("rope")) {
     auto table = ropeIndex_.find(rope.getValue());
@@ -305,6 +318,13 @@ LogicalResult ProgramBuilder::addInput(cmd::EntryOp entry, unsigned index, Entry
       return entry.emitOpError("input ")
              << index << " names " << rope << ", which is no rope table";
     input.rope = table->second;
+  }
+  if (auto temperature = dict.getAs<FlatSymbolRefAttr>("temperature")) {
+    auto table = temperatureIndex_.find(temperature.getValue());
+    if (table == temperatureIndex_.end())
+      return entry.emitOpError("input ")
+             << index << " names " << temperature << ", which is no temperature table";
+    input.temperature = table->second;
   }
   if (isa<lm::BatchType>(type)) {
     input.role = InputRole::Batch;

@@ -67,6 +67,9 @@ private:
   /// The layout that every reader of a parameter agrees on, set on the parameter and its loads.
   LogicalResult selectParam(lm::LoadParamOp load) {
     auto type = cast<RankedTensorType>(load.getType());
+    if (type.getRank() == 3)
+      return load.emitOpError("loads weights of a mixture of experts, which cannot be lowered yet; "
+                              "such models run in the interpreter only");
     bool matrix = type.getRank() == 2;
     for (Operation *user : load->getUsers())
       if (matrix != isa<lm::LinearOp, lm::EmbedOp>(user))

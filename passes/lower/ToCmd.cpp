@@ -30,6 +30,8 @@ ArrayAttr getArguments(func::FuncOp func) {
     attrs.set("name", name ? name : builder.getStringAttr("arg" + Twine(i)));
     if (auto role = func.getArgAttr(i, lm::argRoleAttrName))
       attrs.set("role", role);
+    if (auto table = func.getArgAttr(i, lm::argTemperatureAttrName))
+      attrs.set("temperature", table);
     if (auto rope = func.getArgAttr(i, lm::argRopeAttrName))
       attrs.set("rope", rope);
     arguments.push_back(attrs.getDictionary(func.getContext()));
