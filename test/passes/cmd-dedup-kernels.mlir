@@ -1,9 +1,10 @@
 // RUN: llama4-opt %s --cmd-dedup-kernels | FileCheck %s
 
-// ===== The same body from another place is the same kernel; another constant is not =====
+// ===== The same body from another place is the same kernel; another constant or grid is not =====
 // CHECK: cmd.kernel @a grid
 // CHECK-NOT: cmd.kernel @b grid
 // CHECK: cmd.kernel @c grid
+// CHECK: cmd.kernel @grid grid
 // CHECK: cmd.dispatch @a {{.*}} sources ["one"]
 // CHECK: cmd.dispatch @a {{.*}} sources ["two"]
 // CHECK: cmd.dispatch @c {{.*}} sources ["three"]
@@ -31,6 +32,16 @@ cmd.kernel @c grid affine_map<(T) -> (T)> {
 ^bb0(%x: tensor<?x64xf32>):
   %0 = lm.row 64 {
     %k = arith.constant 3.0 : f32
+    %a = lm.element %x : tensor<?x64xf32>
+    %c = arith.mulf %a, %k : f32
+    lm.yield %c : f32
+  } -> tensor<?x64xf32>
+  cmd.yield %0 : tensor<?x64xf32>
+}
+cmd.kernel @grid grid affine_map<(T) -> (T * 2)> {
+^bb0(%x: tensor<?x64xf32>):
+  %0 = lm.row 64 {
+    %k = arith.constant 2.0 : f32
     %a = lm.element %x : tensor<?x64xf32>
     %c = arith.mulf %a, %k : f32
     lm.yield %c : f32
