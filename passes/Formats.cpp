@@ -64,12 +64,12 @@ std::optional<ElementType> llama4::getElementType(Type element) {
 }
 
 uint32_t llama4::getRowColumns(RankedTensorType type) {
-  return type.getRank() == 2 ? static_cast<uint32_t>(type.getDimSize(1)) : 0;
+  return type.getRank() >= 2 ? static_cast<uint32_t>(type.getShape().back()) : 0;
 }
 
 std::optional<uint64_t> llama4::getRowBytes(RankedTensorType type) {
   std::optional<ElementType> element = getElementType(type.getElementType());
-  if (!element || type.getRank() > 2 || type.getEncoding())
+  if (!element || type.getRank() > 3 || type.getEncoding())
     return std::nullopt;
   return rowBytes(*element, getRowColumns(type));
 }

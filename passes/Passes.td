@@ -13,6 +13,32 @@ include "mlir/Pass/PassBase.td"
 // lm: the model is encoded, fused and laid out
 //===----------------------------------------------------------------------===//
 
+def LmPlanMoe : Pass<"lm-plan-moe", "::mlir::func::FuncOp"> {
+  let summary = "Mixtures of experts become grouped linears and row work";
+  let description = [{
+    `lm.route` becomes one `lm.group_by_expert`; each `lm.experts` of it a gather of the tokens' rows
+    in group order times their scores (the score scales the input of an expert), linears by tiles, a
+    gate, and the sum of every token's slots in the order of its choices. The other passes then see
+    linears and rows like any others: gate and up become one linear, quantization joins the gather
+    and the gate, the sum joins the next row work.
+
+    ```mlir
+    %ids, %s = lm.route %logits top 1 : ...
+    %y = lm.experts %x, %ids, %s, %gate, %up, %down : ...
+    // becomes
+    %rows, %scores, %places, %tiles = lm.group_by_expert %logits top 1 tile 64 : ...
+    %in = lm.row 64 { element of %x rows %rows, element of %scores, mulf, yield }
+    %g = lm.linear %in, %gate by %tiles : ...
+    %u = lm.linear %in, %up by %tiles : ...
+    %a = lm.row 32 { silu of %g, times %u, yield }
+    %d = lm.linear %a, %down by %tiles : ...
+    %y = lm.row 64 { element of %d rows %places slot 0, yield }
+    ```
+  }];
+  let statistics = [Statistic<"numPlanned", "planned", "lm.experts taken apart">];
+  let dependentDialects = ["::mlir::arith::ArithDialect", "::mlir::math::MathDialect"];
+}
+
 def LmQuantize : Pass<"lm-quantize", "::mlir::ModuleOp"> {
   let summary = "Set the formats of weights and of the activations that contractions read";
   let description = [{
@@ -133,7 +159,8 @@ def LmSpecialise : Pass<"lm-specialise", "::mlir::ModuleOp"> {
 def LmVerify : Pass<"lm-verify", "::mlir::ModuleOp"> {
   let summary = "Check that what is left can be lowered";
   let description = [{
-    Entries hold only lm.embed, lm.row, lm.linear and lm.attention (and constants of them), every
+    Entries hold only lm.embed, lm.row, lm.linear, lm.attention and lm.group_by_expert (and constants
+    of them), every
     contraction has a core and an epilogue that a tile can compute, reads weights in panels, and
     every parameter has a layout. State that keeps one chunk is read by attention to that chunk.
   }];

@@ -40,6 +40,8 @@ void llama4::buildLmPipeline(OpPassManager &passes, ArrayRef<std::string> disabl
   Pipeline pipeline(passes, disabled);
   pipeline.addToEntries(createCanonicalizerPass());
   pipeline.addToEntries(createCSEPass());
+  // Experts become linears and row work before the other passes: they quantize and fuse both.
+  pipeline.addToEntries(createLmPlanMoe());
   // Formats of weights and activations.
   pipeline.add(createLmQuantize());
   pipeline.addToEntries(createCSEPass());

@@ -73,6 +73,7 @@ Status Checkpoint::openFolder(const Options &options) {
   const Text texts[] = {
       {"generation_config.json", &Checkpoint::generationConfig_, kMaxConfigBytes},
       {"tokenizer.json", &Checkpoint::tokenizer_, kMaxTokenizerBytes},
+      {"tokenizer.model", &Checkpoint::tokenizerModel_, kMaxTokenizerBytes},
       {"tokenizer_config.json", &Checkpoint::tokenizerConfig_, kMaxConfigBytes},
       {"chat_template.jinja", &Checkpoint::chatTemplate_, kMaxConfigBytes},
       {"preprocessor_config.json", &Checkpoint::preprocessorConfig_, kMaxConfigBytes},

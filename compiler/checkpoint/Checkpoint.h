@@ -60,6 +60,7 @@ public:
   /// Raw texts of optional files of a folder; absent for GGUF and where there is no such file.
   const std::optional<std::string> &generationConfig() const { return generationConfig_; }
   const std::optional<std::string> &tokenizer() const { return tokenizer_; }
+  const std::optional<std::string> &tokenizerModel() const { return tokenizerModel_; }
   const std::optional<std::string> &tokenizerConfig() const { return tokenizerConfig_; }
   const std::optional<std::string> &chatTemplate() const { return chatTemplate_; }
   const std::optional<std::string> &preprocessorConfig() const { return preprocessorConfig_; }
@@ -88,8 +89,8 @@ private:
   std::vector<CheckpointFile> files_;
   std::vector<SourceTensor> tensors_;
   std::optional<Gguf> gguf_;
-  std::optional<std::string> generationConfig_, tokenizer_, tokenizerConfig_, chatTemplate_,
-      preprocessorConfig_, processorConfig_;
+  std::optional<std::string> generationConfig_, tokenizer_, tokenizerModel_, tokenizerConfig_,
+      chatTemplate_, preprocessorConfig_, processorConfig_;
 };
 
 } // namespace llama4

@@ -80,6 +80,7 @@ std::string Checkpoint::identity() const {
   const std::pair<const char *, const std::optional<std::string> &> texts[] = {
       {"generation_config.json", generationConfig_},
       {"tokenizer.json", tokenizer_},
+      {"tokenizer.model", tokenizerModel_},
       {"tokenizer_config.json", tokenizerConfig_},
       {"chat_template.jinja", chatTemplate_},
       {"preprocessor_config.json", preprocessorConfig_},

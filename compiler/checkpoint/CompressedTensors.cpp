@@ -4,6 +4,8 @@
 
 #include "runtime/format/Quoted.h"
 
+#include <algorithm>
+
 namespace llama4 {
 
 /// A text field that has exactly one value we can honour.
@@ -30,13 +32,36 @@ Status CompressedTensors::readGroup(const Config &group) {
   LLAMA4_ASSIGN_OR_RETURN(std::string strategy, weights.string("strategy"));
   if (strategy != "channel" && strategy != "tensor")
     return weights.error("strategy", "the text " + quoteName(strategy), "channel or tensor");
-  LLAMA4_ASSIGN_OR_RETURN(std::vector<std::string> targets, group.strings("targets"));
-  if (targets != std::vector<std::string>{"Linear"})
-    return group.error("targets", std::to_string(targets.size()) + " names", "[\"Linear\"]");
-  quantizesActivations_ = group.has("input_activations");
+  LLAMA4_RETURN_IF_ERROR(group.strings("targets").status());
+  quantizesActivations_ |= group.has("input_activations");
   // How the scales were found doesn't matter once they are there.
   group.acknowledgeAll();
   return {};
+}
+
+Status CompressedTensors::readIgnored(const Config &quantization) {
+  constexpr std::string_view kMark = "re:";
+  LLAMA4_ASSIGN_OR_RETURN(std::vector<std::string> ignored, quantization.strings("ignore"));
+  for (std::string &name : ignored) {
+    if (!name.starts_with(kMark)) {
+      ignored_.insert(std::move(name));
+      continue;
+    }
+    std::optional<NamePattern> pattern =
+        NamePattern::parse(std::string_view(name).substr(kMark.size()));
+    if (!pattern)
+      return quantization.error(
+          "ignore", "the pattern " + quoteName(name),
+          "characters, '.', '\\d', '*', '+', '?', '^' and '$' only, or names");
+    patterns_.push_back(std::move(*pattern));
+  }
+  return {};
+}
+
+bool CompressedTensors::isIgnored(std::string_view module) const {
+  return ignored_.find(module) != ignored_.end() ||
+         std::any_of(patterns_.begin(), patterns_.end(),
+                     [&](const NamePattern &pattern) { return pattern.matches(module); });
 }
 
 Result<std::optional<CompressedTensors>> CompressedTensors::read(const Config &config) {
@@ -47,14 +72,14 @@ Result<std::optional<CompressedTensors>> CompressedTensors::read(const Config &c
   LLAMA4_RETURN_IF_ERROR(expectText(quantization, "format", "float-quantized"));
   LLAMA4_ASSIGN_OR_RETURN(Config groups, quantization.section("config_groups"));
   const std::vector<std::string> names = groups.fields();
-  if (names.size() != 1)
-    return quantization.error("config_groups", std::to_string(names.size()) + " groups",
-                              "one group");
-  LLAMA4_ASSIGN_OR_RETURN(Config group, groups.section(names[0]));
+  if (names.empty())
+    return quantization.error("config_groups", "no group", "at least one");
   CompressedTensors result;
-  LLAMA4_RETURN_IF_ERROR(result.readGroup(group));
-  LLAMA4_ASSIGN_OR_RETURN(std::vector<std::string> ignored, quantization.strings("ignore"));
-  result.ignored_.insert(ignored.begin(), ignored.end());
+  for (const std::string &name : names) {
+    LLAMA4_ASSIGN_OR_RETURN(Config group, groups.section(name));
+    LLAMA4_RETURN_IF_ERROR(result.readGroup(group));
+  }
+  LLAMA4_RETURN_IF_ERROR(result.readIgnored(quantization));
   quantization.acknowledge({"global_compression_ratio", "quantization_status", "version"});
   return std::optional(std::move(result));
 }

@@ -52,10 +52,12 @@ class Config {
 public:
   /// The configuration in `text`; `file` names it in errors. Errors: InvalidInput.
   static Result<Config> parse(std::string_view text, const std::string &file);
-  /// GGUF metadata of architecture "llama" as the fields of a LlamaForCausalLM configuration, and
-  /// what follows from the tensors: tie_word_embeddings, attention_bias, mlp_bias, vocab_size,
-  /// rotary factors. Metadata of the architecture that has no such field keeps its own name and
-  /// stays unread. Errors: InvalidInput, also for other architectures and for experts.
+  /// GGUF metadata of architecture "llama" or "llama4" as the fields of a LlamaForCausalLM or
+  /// Llama4ForCausalLM configuration, and what follows from the tensors: tie_word_embeddings,
+  /// attention_bias, mlp_bias, vocab_size, rotary factors. Of llama4, chunk, NoPE layers, qk norm
+  /// and temperature are what the published models have. Metadata of the architecture that has no
+  /// such field keeps its own name and stays unread. Errors: InvalidInput, also for other
+  /// architectures and for experts of "llama".
   static Result<Config> fromGguf(const Gguf &gguf, const std::string &file);
 
   const std::string &file() const;

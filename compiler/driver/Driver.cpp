@@ -74,16 +74,15 @@ Status compileCode(ModuleOp module, const DriverOptions &options, ArtifactParts 
   return {};
 }
 
-/// Gives every weight plan its tensor of the checkpoint.
-Status findSources(const Checkpoint &checkpoint, std::vector<WeightPlan> &weights) {
-  for (WeightPlan &weight : weights) {
-    weight.spec.source = checkpoint.find(weight.source);
-    if (!weight.spec.source)
-      return Status::invalidInput(checkpoint.path() + ": found no tensor '" + weight.source +
-                                  "'; the nearest name is '" +
-                                  checkpoint.nearestName(weight.source) + "'.");
+/// The tensors of every weight plan; none where weights are made up.
+Result<std::vector<SourceParam>> findSources(const Checkpoint &checkpoint,
+                                             const std::vector<WeightPlan> &weights) {
+  std::vector<SourceParam> sources;
+  for (const WeightPlan &weight : weights) {
+    LLAMA4_ASSIGN_OR_RETURN(SourceParam source, SourceParam::find(weight.source, checkpoint));
+    sources.push_back(std::move(source));
   }
-  return {};
+  return sources;
 }
 
 Status writeProgram(ModuleOp module, const Checkpoint &checkpoint, const DriverOptions &options,
@@ -91,8 +90,10 @@ Status writeProgram(ModuleOp module, const Checkpoint &checkpoint, const DriverO
   ArtifactParts parts;
   std::vector<WeightPlan> weights;
   LLAMA4_RETURN_IF_ERROR(describeProgram(module, parts.program, weights));
-  if (parts.program.weightSource.isStored())
-    LLAMA4_RETURN_IF_ERROR(findSources(checkpoint, weights));
+  std::vector<SourceParam> sources;
+  if (parts.program.weightSource.isStored()) {
+    LLAMA4_ASSIGN_OR_RETURN(sources, findSources(checkpoint, weights));
+  }
   LLAMA4_RETURN_IF_ERROR(compileCode(module, options, parts));
   timer.done("machine code");
   LLAMA4_ASSIGN_OR_RETURN(TextSections text, buildTextSections(checkpoint, parts.program.model));
@@ -102,7 +103,7 @@ Status writeProgram(ModuleOp module, const Checkpoint &checkpoint, const DriverO
   parts.contentId = computeContentId(module, checkpoint);
   timer.done("tokenizer and template");
   auto produce = [&](size_t index, WeightSink &sink) {
-    return pack::packParam(weights[index].spec,
+    return pack::packParam(weights[index].spec, sources[index],
                            [&](std::span<const std::byte> bytes) { return sink.write(bytes); });
   };
   LLAMA4_ASSIGN_OR_RETURN(ArtifactSummary summary,

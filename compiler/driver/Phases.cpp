@@ -9,10 +9,14 @@
 #include "models/Registry.h"
 #include "passes/Passes.h"
 #include "passes/Pipeline.h"
+#include "runtime/text/OneLine.h"
 
 #include "mlir/IR/Diagnostics.h"
 #include "mlir/Parser/Parser.h"
+#include "llvm/ADT/StringExtras.h"
 #include "llvm/Support/FileSystem.h"
+#include "llvm/Support/MemoryBuffer.h"
+#include "llvm/Support/SourceMgr.h"
 #include "llvm/Support/raw_ostream.h"
 
 using namespace mlir;
@@ -53,7 +57,8 @@ public:
         }) {}
 
   Status status(StatusKind kind) const {
-    return Status::error(kind, error_.empty() ? "the compiler failed without an error." : error_);
+    return Status::error(kind, error_.empty() ? "the compiler failed without an error."
+                                              : text::oneLine(error_, 1000));
   }
 
 private:
@@ -160,7 +165,7 @@ static std::vector<std::string> getDisabledPasses(ModuleOp module) {
   return names;
 }
 
-static std::optional<std::string> text(const std::optional<int64_t> &number) {
+static std::optional<std::string> numberText(const std::optional<int64_t> &number) {
   return number ? std::optional(std::to_string(*number)) : std::nullopt;
 }
 
@@ -175,12 +180,34 @@ static Status checkDevices(ModuleOp module, const std::string &file) {
   return {};
 }
 
+/// Refuses `%name#N` with a large N: MLIR's parser makes room for N values before it looks further.
+static Status checkResultNumbers(StringRef text, const std::string &file) {
+  constexpr size_t mostDigits = 4;
+  constexpr StringRef nameCharacters =
+      "abcdefghijklmnopqrstuvwxyzABCDEFGHIJKLMNOPQRSTUVWXYZ0123456789_$.-";
+  for (size_t at = text.find('#'); at != StringRef::npos; at = text.find('#', at + 1)) {
+    StringRef digits = text.substr(at + 1).take_while(llvm::isDigit);
+    StringRef name = text.take_front(at).rtrim(nameCharacters);
+    if (name.ends_with("%") && digits.ltrim('0').size() > mostDigits)
+      return Status::invalidInput(file + ": found result number " + digits.take_front(40).str() +
+                                  " of a value, expected one below 10000.");
+  }
+  return {};
+}
+
 Result<ModuleRef> readModule(MLIRContext &context, const DriverOptions &options) {
   if (!llvm::sys::fs::exists(options.fromFile))
     return Status::error(StatusKind::NotFound,
                          options.fromFile + ": found no such file, expected the dump of a phase.");
+  auto buffer = llvm::MemoryBuffer::getFile(options.fromFile, /*IsText=*/true);
+  if (!buffer)
+    return Status::error(StatusKind::Io,
+                         options.fromFile + ": cannot read: " + buffer.getError().message() + ".");
+  LLAMA4_RETURN_IF_ERROR(checkResultNumbers((*buffer)->getBuffer(), options.fromFile));
+  llvm::SourceMgr sources;
+  sources.AddNewSourceBuffer(std::move(*buffer), llvm::SMLoc());
   DiagnosticCollector diagnostics(context);
-  ModuleRef module = parseSourceFile<ModuleOp>(options.fromFile, ParserConfig(&context));
+  ModuleRef module = parseSourceFile<ModuleOp>(sources, ParserConfig(&context));
   if (!module)
     return diagnostics.status(StatusKind::InvalidInput);
   LLAMA4_RETURN_IF_ERROR(checkDevices(*module, options.fromFile));
@@ -191,10 +218,10 @@ Result<ModuleRef> readModule(MLIRContext &context, const DriverOptions &options)
   LLAMA4_RETURN_IF_ERROR(checkOption("synthetic-weights", options.syntheticWeights,
                                      optionText(*module, syntheticWeightsName)));
   LLAMA4_RETURN_IF_ERROR(
-      checkOption("max-length", text(options.maxLength), optionText(*module, "max_length")));
-  LLAMA4_RETURN_IF_ERROR(checkOption("max-batch-size", text(options.maxBatchSize),
+      checkOption("max-length", numberText(options.maxLength), optionText(*module, "max_length")));
+  LLAMA4_RETURN_IF_ERROR(checkOption("max-batch-size", numberText(options.maxBatchSize),
                                      optionText(*module, "max_batch_size")));
-  LLAMA4_RETURN_IF_ERROR(checkOption("max-step-tokens", text(options.maxStepTokens),
+  LLAMA4_RETURN_IF_ERROR(checkOption("max-step-tokens", numberText(options.maxStepTokens),
                                      optionText(*module, "max_step_tokens")));
   std::string synthetic = optionText(*module, syntheticWeightsName);
   if (hasSyntheticWeights(*module) && !parseWeightSource(synthetic))

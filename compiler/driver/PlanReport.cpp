@@ -28,7 +28,7 @@ struct Sum {
 
   void count(const Weight &weight) {
     ++tensors;
-    parameters = add(parameters, multiply(weight.rows, weight.columns));
+    parameters = add(parameters, multiply(multiply(weight.rows, weight.columns), weight.matrices));
     bytes = add(bytes, weight.bytes);
   }
 };
@@ -115,6 +115,7 @@ std::string jsonText(const ProgramDesc &program, const Plan &plan) {
   ordered_json json = {{"family", program.model.family},
                        {"layers", program.model.layers},
                        {"parameters", plan.weights.parameters},
+                       {"parameters_left_out", program.model.parametersLeftOut},
                        {"compute", program.options.compute},
                        {"max_length", program.options.maxLength},
                        {"max_batch_size", program.options.maxBatchSize},
@@ -146,6 +147,28 @@ std::string human(uint64_t bytes) {
   return text;
 }
 
+/// "109B", "135M": three digits.
+std::string shortCount(uint64_t count) {
+  constexpr const char *units[] = {"", "K", "M", "B", "T"};
+  auto value = static_cast<double>(count);
+  size_t unit = 0;
+  for (; value >= 999.5 && unit + 1 < std::size(units); ++unit)
+    value /= 1000;
+  char text[64];
+  std::snprintf(text, sizeof(text), "%.3g%s", value, units[unit]);
+  return text;
+}
+
+std::string modelText(const ProgramDesc &program, uint64_t parameters) {
+  const ModelInfo &model = program.model;
+  std::string text = model.family + ", " + std::to_string(model.layers) + " layers, " +
+                     std::to_string(parameters) + " parameters (";
+  if (model.parametersLeftOut == 0)
+    return text + shortCount(parameters) + ")";
+  return text + "text; " + shortCount(add(parameters, model.parametersLeftOut)) + " with " +
+         shortCount(model.parametersLeftOut) + " of the vision part, which is left out)";
+}
+
 std::string line(std::string name, const std::string &text) {
   name.resize(std::max<size_t>(name.size(), 12), ' ');
   return name + " " + text + "\n";
@@ -153,9 +176,7 @@ std::string line(std::string name, const std::string &text) {
 
 std::string peopleText(const ProgramDesc &program, const Plan &plan) {
   const CompileOptions &options = program.options;
-  std::string text =
-      line("model", program.model.family + ", " + std::to_string(program.model.layers) +
-                        " layers, " + std::to_string(plan.weights.parameters) + " parameters");
+  std::string text = line("model", modelText(program, plan.weights.parameters));
   text += line("bounds", std::to_string(options.maxBatchSize) + " sequences of " +
                              std::to_string(options.maxLength) + " tokens, " +
                              std::to_string(options.maxStepTokens) + " tokens a step");

@@ -2,6 +2,7 @@
 
 #include "compiler/driver/TextSections.h"
 
+#include "runtime/text/Tokenizer.h"
 #include "runtime/text/build/TemplateCompiler.h"
 #include "runtime/text/build/TokenizerBuilder.h"
 
@@ -66,6 +67,25 @@ static Result<std::vector<std::byte>> buildGgufTokenizer(const Gguf &gguf) {
   return text::buildFromGguf(vocabulary);
 }
 
+/// From a tokenizer.model. Sentencepiece files of that name give no tokenizer.
+static Result<std::vector<std::byte>> buildTiktoken(const std::string &file, const ModelInfo &model,
+                                                    const text::TokenizerBuildOptions &options) {
+  if (!text::isTiktoken(file))
+    return std::vector<std::byte>();
+  bool four = model.family == "llama4";
+  LLAMA4_ASSIGN_OR_RETURN(
+      std::vector<std::byte> section,
+      text::buildFromTiktoken(
+          file, four ? text::TiktokenFamily::Llama4 : text::TiktokenFamily::Llama3, options));
+  LLAMA4_ASSIGN_OR_RETURN(text::Tokenizer tokenizer, text::Tokenizer::fromSection(section));
+  if (tokenizer.tokenCount() > model.vocabSize)
+    return Status::invalidInput("tokenizer.model: found " + std::to_string(tokenizer.tokenCount()) +
+                                " tokens with those " + "of " + model.family +
+                                ", but vocab_size is " + std::to_string(model.vocabSize) +
+                                "; give the folder the tokenizer of this model.");
+  return section;
+}
+
 /// The template's source: chat_template.jinja, or the field of tokenizer_config.json, or metadata.
 static std::string findTemplate(const Checkpoint &checkpoint) {
   if (checkpoint.isGguf())
@@ -85,6 +105,9 @@ Result<TextSections> buildTextSections(const Checkpoint &checkpoint, const Model
   std::vector<std::byte> tokenizer;
   if (checkpoint.isGguf()) {
     LLAMA4_ASSIGN_OR_RETURN(tokenizer, buildGgufTokenizer(checkpoint.gguf()));
+  } else if (!checkpoint.tokenizer() && checkpoint.tokenizerModel()) {
+    LLAMA4_ASSIGN_OR_RETURN(
+        tokenizer, buildTiktoken(*checkpoint.tokenizerModel(), model, {.stopIds = stopIds(model)}));
   } else if (checkpoint.tokenizer()) {
     text::TokenizerBuildOptions options;
     options.stopIds = stopIds(model);

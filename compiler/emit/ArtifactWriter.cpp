@@ -182,7 +182,8 @@ void Writer::layOut(uint64_t tableBytes) {
   addSection(SectionKind::Tokenizer, parts_.tokenizer.size());
   addSection(SectionKind::ChatTemplate, parts_.chatTemplate.size());
   addSection(SectionKind::Weights, weightsBytes_);
-  header_.features = stored_ ? 0 : featureMadeUpWeights;
+  header_.features =
+      (stored_ ? 0 : featureMadeUpWeights) | (hasExperts(parts_.program) ? featureExperts : 0);
   header_.fileBytes = end_;
 }
 

@@ -38,7 +38,7 @@ auto encodeModel(Builder &builder, const ModelInfo &in) {
   auto eos = builder.CreateVector(in.eos);
   auto stop = builder.CreateVector(in.stop);
   return fb::CreateModelInfo(builder, family, name, licence, in.vocabSize, in.hiddenSize, in.layers,
-                             in.maxPosition, in.bos, eos, stop);
+                             in.maxPosition, in.bos, eos, stop, in.parametersLeftOut);
 }
 
 auto encodeOptions(Builder &builder, const CompileOptions &in) {
@@ -98,13 +98,14 @@ auto encodeKernel(Builder &builder, const Kernel &in) {
   auto symbol = builder.CreateString(in.symbol);
   auto params = tables(builder, in.params, encodeParam);
   return fb::CreateKernel(builder, symbol, in.scratchBytes, params, in.macsPerSymbol,
-                          in.weightBytes);
+                          in.weightBytes, in.experts, in.tilesParam);
 }
 
 auto encodeWeight(Builder &builder, const Weight &in) {
   auto name = builder.CreateString(in.name);
   auto encoding = builder.CreateSharedString(in.encoding);
-  return fb::CreateWeight(builder, name, encoding, in.rows, in.columns, in.offset, in.bytes);
+  return fb::CreateWeight(builder, name, encoding, in.rows, in.columns, in.offset, in.bytes,
+                          in.matrices);
 }
 
 auto encodeKvKind(Builder &builder, const KvKind &in) {

@@ -37,10 +37,15 @@ std::string joinStrings(ArrayAttr strings) {
   return text;
 }
 
-/// `(T ceildiv d) * m`, `T * m` or `T`, the forms that kernelGrid makes.
+/// `(T ceildiv d) * m`, `T * m`, `T` or a number, the forms that kernelGrid makes.
 FailureOr<GridExpr> getGrid(AffineMap map) {
   GridExpr grid;
   AffineExpr expr = map.getResult(0);
+  if (auto fixed = dyn_cast<AffineConstantExpr>(expr); fixed && fixed.getValue() >= 1) {
+    grid.mul = 0;
+    grid.add = static_cast<uint32_t>(fixed.getValue());
+    return grid;
+  }
   auto binary = dyn_cast<AffineBinaryOpExpr>(expr);
   if (binary && binary.getKind() == AffineExprKind::Mul) {
     auto factor = dyn_cast<AffineConstantExpr>(binary.getRHS());
@@ -123,6 +128,7 @@ void ProgramBuilder::addModel() {
   program_.model.bos = static_cast<int32_t>(getInt(model, "bos_id", -1));
   program_.model.eos = getIds(model, "eos_ids");
   program_.model.stop = getIds(model, "stop_ids");
+  program_.model.parametersLeftOut = static_cast<uint64_t>(getInt(model, "parameters_left_out"));
   program_.options.compute = getString(options, "compute", "float32");
   program_.options.kvType =
       getString(options, "kv_type") == "float32" ? ElementType::F32 : ElementType::BF16;
@@ -161,35 +167,56 @@ void ProgramBuilder::addTemperature(lm::TemperatureTableOp op) {
   program_.temperatures.push_back(std::move(table));
 }
 
-LogicalResult ProgramBuilder::addWeight(lm::ParamOp param) {
-  RankedTensorType type = param.getTensorType();
+/// How a laid out parameter is packed; nothing for a type that has no layout or encoding.
+std::optional<pack::ParamSpec> getParamSpec(RankedTensorType type) {
   auto layout = dyn_cast_or_null<target::LayoutAttr>(type.getEncoding());
   std::optional<microkernels::Encoding> encoding = getEncoding(type.getElementType());
   if (!layout || !encoding)
+    return std::nullopt;
+  pack::ParamSpec spec;
+  spec.matrices = type.getRank() == 3 ? type.getDimSize(0) : 1;
+  spec.rows = type.getRank() >= 2 ? type.getDimSize(type.getRank() - 2) : 1;
+  spec.cols = type.getShape().back();
+  spec.encoding = *encoding;
+  spec.panels = layout.getKind() == "panels";
+  return spec;
+}
+
+/// Where the values of a parameter are.
+SourceSpec getSourceSpec(lm::ParamOp param) {
+  SourceSpec source;
+  source.name = param.getSymName().str();
+  source.source = param.getSource().getName().str();
+  source.unpermuteHeads = param.getSource().getUnpermuteHeads();
+  source.shape = param.getTensorType().getShape().vec();
+  source.transpose = param.getSource().getTranspose();
+  source.firstRow = param.getSource().getFirstRow();
+  source.perExpert = param.getSource().getPerExpert();
+  source.scale = param.getSource().getScale().str();
+  return source;
+}
+
+LogicalResult ProgramBuilder::addWeight(lm::ParamOp param) {
+  std::optional<pack::ParamSpec> spec = getParamSpec(param.getTensorType());
+  if (!spec)
     return param.emitOpError("has no layout; run lm-select-layout");
-  WeightPlan plan;
-  plan.source = param.getSource().getName().str();
-  plan.spec.unpermuteHeads = param.getSource().getUnpermuteHeads();
-  plan.spec.rows = type.getRank() == 2 ? type.getDimSize(0) : 1;
-  plan.spec.cols = type.getShape().back();
-  plan.spec.encoding = *encoding;
-  plan.spec.panels = layout.getKind() == "panels";
   Weight weight;
   weight.name = param.getSymName().str();
-  weight.encoding = microkernels::encodingName(*encoding);
-  weight.rows = static_cast<uint64_t>(plan.spec.rows);
-  weight.columns = static_cast<uint64_t>(plan.spec.cols);
-  weight.bytes = pack::paramBytes(plan.spec);
+  weight.encoding = microkernels::encodingName(spec->encoding);
+  weight.rows = static_cast<uint64_t>(spec->rows);
+  weight.columns = static_cast<uint64_t>(spec->cols);
+  weight.matrices = static_cast<uint32_t>(spec->matrices);
+  weight.bytes = pack::paramBytes(*spec);
   weightIndex_[param.getSymName()] = static_cast<uint32_t>(program_.weights.size());
   program_.weights.push_back(std::move(weight));
-  weights_.push_back(std::move(plan));
+  weights_.push_back({getSourceSpec(param), *spec});
   return success();
 }
 
 /// As many rows as the symbol says, or a fixed number of them.
 template <typename T> void setRows(RankedTensorType tensor, T &out) {
   bool fixed = !tensor.isDynamicDim(0);
-  out.rowsPerSymbol = fixed ? 0 : 1;
+  out.rowsPerSymbol = fixed ? 0 : static_cast<uint32_t>(lm::getRowsPerSymbol(tensor));
   out.rowsFixed = fixed ? static_cast<uint32_t>(tensor.getDimSize(0)) : 0;
 }
 
@@ -207,15 +234,10 @@ LogicalResult ProgramBuilder::addParam(cmd::KernelOp kernel, Type type, Access a
     return success();
   }
   auto tensor = cast<RankedTensorType>(type);
-  if (auto layout = dyn_cast_or_null<target::LayoutAttr>(tensor.getEncoding())) {
-    pack::ParamSpec spec;
-    spec.rows = tensor.getRank() == 2 ? tensor.getDimSize(0) : 1;
-    spec.cols = tensor.getShape().back();
-    spec.encoding = getEncoding(tensor.getElementType()).value_or(microkernels::Encoding::Float32);
-    spec.panels = layout.getKind() == "panels";
+  if (std::optional<pack::ParamSpec> spec = getParamSpec(tensor)) {
     param.kind = ParamKind::Weight;
-    param.rowBytes = pack::paramBytes(spec);
-    param.encoding = microkernels::encodingName(spec.encoding);
+    param.rowBytes = pack::paramBytes(*spec);
+    param.encoding = microkernels::encodingName(spec->encoding);
     out.params.push_back(param);
     return success();
   }
@@ -232,14 +254,23 @@ LogicalResult ProgramBuilder::addParam(cmd::KernelOp kernel, Type type, Access a
   return success();
 }
 
-/// Multiply-adds and weight bytes of a linear or look-up, for reports.
+/// Multiply-adds and weight bytes of a linear, for reports; where a grouped one has its tiles.
 void ProgramBuilder::countWork(cmd::KernelOp kernel, Kernel &out) {
   auto linear = dyn_cast<lm::LinearOp>(kernel.getFusedOp());
   if (!linear)
     return;
+  int64_t rows = lm::getRowsPerSymbol(cast<RankedTensorType>(linear.getInput().getType()));
   for (Value weight : linear.getWeights()) {
     auto type = cast<RankedTensorType>(weight.getType());
-    out.macsPerSymbol += static_cast<uint64_t>(type.getNumElements());
+    out.macsPerSymbol +=
+        static_cast<uint64_t>(rows * lm::getMatrixRows(type) * lm::getColumns(type));
+    if (linear.getTiles())
+      out.experts = static_cast<uint32_t>(type.getDimSize(0));
+  }
+  for (BlockArgument argument : kernel.getBody().front().getArguments()) {
+    if (argument == linear.getTiles())
+      break;
+    out.tilesParam += linear.getTiles() && cmd::isBinding(argument.getType());
   }
   for (const KernelParam &param : out.params)
     if (param.kind == ParamKind::Weight)
@@ -366,6 +397,7 @@ LogicalResult ProgramBuilder::addEntry(cmd::EntryOp entry) {
       return entry.emitOpError("result ") << index << " is " << tensor << ", expected rows";
     output.type = *element;
     output.columns = getRowColumns(tensor);
+    setRows(tensor, output);
     out.outputs.push_back(std::move(output));
   }
   // Sizes were planned at the bound; every size is proportional to the symbol there.

@@ -22,10 +22,10 @@ namespace llama4 {
 /// come from the checkpoint.
 inline constexpr llvm::StringLiteral syntheticWeightsName = "synthetic_weights";
 
-/// A weight of the program and how to make it: `spec.source` is still null, `source` names the
-/// tensor of the checkpoint.
+/// A weight of the program and how to make it: where its values are in the checkpoint, and how the
+/// artifact stores them.
 struct WeightPlan {
-  std::string source;
+  SourceSpec source;
   pack::ParamSpec spec;
 };
 

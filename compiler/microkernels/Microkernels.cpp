@@ -51,6 +51,11 @@ constexpr AttentionCore kAttention[] = {
 #include "compiler/microkernels/Table.def"
 };
 
+constexpr GroupCore kGroup[] = {
+#define L4_GROUP(symbol) {#symbol},
+#include "compiler/microkernels/Table.def"
+};
+
 /// The first row of `rows` that `matches` accepts, or null.
 template <typename Row, size_t N, typename Predicate>
 const Row *findRowWhere(const Row (&rows)[N], Predicate matches) {
@@ -119,9 +124,16 @@ const AttentionCore *findAttention(KvType type) {
   return findRowWhere(kAttention, [&](const AttentionCore &core) { return core.type == type; });
 }
 
+const GroupCore &groupCore() {
+  static_assert(std::size(kGroup) == 1, "the group core is found by its kind alone");
+  return kGroup[0];
+}
+
 int64_t attentionScratchBytes(int64_t group, int64_t headDim, int64_t tokensPerCall) {
   return l4_attention_scratch_bytes(group * tokensPerCall, headDim);
 }
+
+int64_t groupScratchBytes(int64_t experts) { return l4_group_scratch_bytes(experts); }
 
 int64_t kvPageBytes(KvType type, int64_t kvHeads, int64_t headDim) {
   return l4_kv_page_elements(kvHeads, headDim) * kvTypeBytes(type);

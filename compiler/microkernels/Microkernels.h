@@ -76,6 +76,11 @@ struct AttentionCore {
   KvType type;
 };
 
+/// The choice of experts and the order of the slots by expert.
+struct GroupCore {
+  std::string_view symbol;
+};
+
 /// All rows of the table.
 std::span<const LinearCore> linearCores();
 std::span<const RowCore> rowCores();
@@ -85,11 +90,16 @@ std::span<const AttentionCore> attentionCores();
 const LinearCore *findLinear(Activation activation, Encoding encoding);
 const RowCore *findRow(Encoding encoding);
 const AttentionCore *findAttention(KvType type);
+/// The one core of its kind. Owned by the library.
+const GroupCore &groupCore();
 
 /// Bytes of scratch (64 byte aligned) that an attention core needs for calls of up to
 /// `tokensPerCall` tokens, with `group` query heads per KV head.
 int64_t attentionScratchBytes(int64_t group, int64_t headDim,
                               int64_t tokensPerCall = kAttentionTokens);
+
+/// Bytes of scratch (64 byte aligned) that the group core needs.
+int64_t groupScratchBytes(int64_t experts);
 
 /// Bytes of one KV page of a layer: L4_PAGE_TOKENS keys and values of all KV heads, the values'
 /// head dimension padded to 16.

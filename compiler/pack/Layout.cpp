@@ -1,19 +1,24 @@
 //===- Layout.cpp - packing of weight panels and its inverse --------------===//
 //
 // Each layout is written once, as a visitor of (offset in the source row, offset in the panel)
-// pairs of equal bytes; packing and unpacking walk the same pairs.
+// pairs of equal bytes; packing and unpacking walk the same pairs. Rows of encodings that keep
+// their bits in an order of their own are rearranged before and after (BlockOrder.h).
 //
 //===----------------------------------------------------------------------===//
 #include "compiler/pack/Layout.h"
 
+#include "compiler/pack/BlockOrder.h"
+
 #include <cassert>
 #include <cstring>
+#include <vector>
 
 namespace llama4::pack {
 namespace {
 
 // Columns of a block, and its bytes in the source.
 constexpr int64_t kBlock = 32;
+constexpr int64_t kSuper = 256;
 constexpr int64_t kQ8Block = 34;
 constexpr int64_t kQ4Block = 20;
 /// Panel bytes of two q8_0 blocks, and of the scales in front of them; of one q4_1 block.
@@ -57,6 +62,73 @@ template <typename Move> void visitQ4_1(int64_t row, int64_t cols, Move move) {
   }
 }
 
+/// Two blocks at a time, as in q8_0: d float16 [2][16], then the bodies of both. `source` are the
+/// bytes of a block in the source, d first.
+struct Paired {
+  int64_t source;
+  int64_t scales(int64_t b, int64_t row) const {
+    return b / 2 * 2 * source * kPanelRows + (b % 2 * kPanelRows + row) * 2;
+  }
+  int64_t body(int64_t b) const {
+    return (b / 2 * 2 * source + 4 + b % 2 * (source - 2)) * kPanelRows;
+  }
+};
+
+/// Moves the 16 bytes of nibbles of 32 columns to [4][16 rows][4] at `to`.
+template <typename Move> void visitNibbles(int64_t row, int64_t from, int64_t to, Move move) {
+  for (int64_t g = 0; g < 4; ++g)
+    move(from + g * 4, to + (g * kPanelRows + row) * 4, 4);
+}
+
+/// Source block: d float16, 16 bytes of nibbles.
+template <typename Move> void visitQ4_0(int64_t row, int64_t cols, Move move) {
+  constexpr Paired pairs{18};
+  for (int64_t b = 0; b < cols / kBlock; ++b) {
+    move(b * 18, pairs.scales(b, row), 2);
+    visitNibbles(row, b * 18 + 2, pairs.body(b), move);
+  }
+}
+
+/// Block: d float16, high bits uint32, 16 bytes of nibbles.
+template <typename Move> void visitQ5_0(int64_t row, int64_t cols, Move move) {
+  constexpr Paired pairs{22};
+  for (int64_t b = 0; b < cols / kBlock; ++b) {
+    move(b * 22, pairs.scales(b, row), 2);
+    move(b * 22 + 2, pairs.body(b) + row * 4, 4);
+    visitNibbles(row, b * 22 + 6, pairs.body(b) + 64, move);
+  }
+}
+
+/// Block: d float16, dmin float16, 8 + 4 bytes of scales, 8 times 16 bytes of nibbles.
+template <typename Move> void visitQ4_K(int64_t row, int64_t cols, Move move) {
+  for (int64_t b = 0; b < cols / kSuper; ++b) {
+    const int64_t from = b * 144, to = b * 144 * kPanelRows;
+    move(from, to + row * 2, 2);
+    move(from + 2, to + (kPanelRows + row) * 2, 2);
+    for (int64_t i = 0; i < 12; ++i)
+      move(from + 4 + i, to + (4 + i) * kPanelRows + row, 1);
+    for (int64_t part = 0; part < 8; ++part)
+      visitNibbles(row, from + 16 + part * 16, to + (16 + part * 16) * kPanelRows, move);
+  }
+}
+
+/// Block: 16 times 8 bytes of nibbles, 16 times 4 bytes of pairs of bits, 16 scales, d float16.
+template <typename Move> void visitQ6_K(int64_t row, int64_t cols, Move move) {
+  constexpr Paired pairs{210};
+  for (int64_t b = 0; b < cols / kSuper; ++b) {
+    const int64_t from = b * 210;
+    move(from + 208, pairs.scales(b, row), 2);
+    for (int64_t part = 0; part < 16; ++part) {
+      const int64_t unit = pairs.body(b) + part / 4 * 52 * kPanelRows;
+      const int64_t quants = unit + (4 + part % 4 * 12) * kPanelRows + row * 4;
+      move(from + 192 + part, unit + part % 4 * kPanelRows + row, 1);
+      move(from + 128 + part * 4, quants, 4);
+      move(from + part * 8, quants + 4 * kPanelRows, 4);
+      move(from + part * 8 + 4, quants + 8 * kPanelRows, 4);
+    }
+  }
+}
+
 /// Calls move(source offset, panel offset, bytes) for all of row `row` of a panel.
 template <typename Move> void visitRow(Encoding encoding, int64_t row, int64_t cols, Move move) {
   switch (encoding) {
@@ -68,6 +140,14 @@ template <typename Move> void visitRow(Encoding encoding, int64_t row, int64_t c
     return visitQ8_0(row, cols, move);
   case Encoding::Q4_1:
     return visitQ4_1(row, cols, move);
+  case Encoding::Q4_0:
+    return visitQ4_0(row, cols, move);
+  case Encoding::Q5_0:
+    return visitQ5_0(row, cols, move);
+  case Encoding::Q4_K:
+    return visitQ4_K(row, cols, move);
+  case Encoding::Q6_K:
+    return visitQ6_K(row, cols, move);
   }
 }
 
@@ -103,8 +183,14 @@ void packPanel(Encoding encoding, std::span<const std::byte> source, int64_t row
   assert(source.size() == static_cast<uint64_t>(rows) * rowBytes);
   assert(out.size() == panelBytes(encoding, cols));
   std::memset(out.data(), 0, out.size());
+  std::vector<std::byte> reordered(isReordered(encoding) ? rowBytes : 0);
   for (int64_t row = 0; row < rows; ++row) {
     const std::byte *from = source.data() + static_cast<uint64_t>(row) * rowBytes;
+    if (!reordered.empty()) {
+      std::memcpy(reordered.data(), from, rowBytes);
+      toPanelOrder(encoding, reordered);
+      from = reordered.data();
+    }
     visitRow(encoding, row, cols, [&](int64_t in, int64_t at, size_t bytes) {
       std::memcpy(out.data() + at, from + in, bytes);
     });
@@ -140,6 +226,8 @@ void unpackRow(Encoding encoding, std::span<const std::byte> packed, int64_t row
   if (encoding == Encoding::Q8_0)
     for (int64_t b = 0; b < cols / kBlock; ++b)
       flipQ8(source.subspan(static_cast<size_t>(b * kQ8Block + 2), kBlock));
+  if (isReordered(encoding))
+    toSourceOrder(encoding, source);
 }
 
 } // namespace llama4::pack

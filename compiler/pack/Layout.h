@@ -7,12 +7,31 @@
 //   q8_0      per two blocks of 32 columns: d float16 [2][16] | uint8 q + 128 [2][8][16][4], where
 //             element (g, row, j) is column 4g + j; the last pair may lack its second block
 //   q4_1      per block: uint8 [4][16][4] | d float16 [16] | m float16 [16]; byte (g, row, j) holds
-//             column 4g + j in its low and column 16 + 4g + j in its high half
+//             column 4g + j in its low and column 16 + 4g + j in its high half. These 256 bytes
+//             are called the nibbles of 32 columns below.
+//   q4_0      as q8_0, two blocks at a time: d float16 [2][16] | nibbles of both blocks, q + 8
+//   q5_0      as q8_0: d float16 [2][16] | for both blocks: uint32 [16], bit 8j + g of which is the
+//             fifth bit of q + 16 of column 4g + j | nibbles, the low bits
+//   q4_k      per superblock of 256 columns, in parts of 32: d float16 [16] | dmin float16 [16] |
+//             uint8 [8 parts][16], 6 bits of scale and above them the top 2 bits of the minimum |
+//             uint8 [4][16], the low 4 bits of the minima of parts 2i and 2i + 1 | nibbles of the
+//             8 parts
+//   q6_k      per two superblocks: d float16 [2][16] | for both, per 64 columns: int8 scale
+//   [4][16],
+//             one for 16 columns | per such 16 columns: uint8 [16][4], byte (row, j) of which holds
+//             the top two bits of q + 32 of column 4p + j in its bits 2p and 2p + 1 | uint8
+//             [2][16][4], byte (i, row, j) of which holds the low bits of column 8i + j and above
+//             them those of column 8i + 4 + j; the last pair may lack its second superblock
 // Panels start at multiples of 64 bytes and are zero padded. Every bit of the source is kept: 8.5
-// bits per weight for q8_0, 5 for q4_1. Quantized weights need cols to be a multiple of 32.
+// bits per weight for q8_0, 5 for q4_1, 4.5 for q4_0 and q4_k, 5.5 for q5_0, 6.5625 for q6_k. The
+// vectors that a core reads start at multiples of 64 bytes, which is why blocks whose bytes times
+// 16 are no multiple of 64 go in pairs. Quantized weights need cols to be a multiple of 32, q4_k
+// and q6_k of 256.
 //
 // Scales stand beside the quants they scale, not in planes of their own at the end of the panel:
 // one token reads weights at the full speed of memory only if they are a single ascending stream.
+// For the same reason the parts of a quant that lie apart stand in the order in which a core reads
+// them.
 //
 //===----------------------------------------------------------------------===//
 #ifndef LLAMA4_COMPILER_PACK_LAYOUT_H

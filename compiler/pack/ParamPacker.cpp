@@ -2,81 +2,33 @@
 
 #include "compiler/pack/ParamPacker.h"
 
-#include "compiler/checkpoint/Dequantize.h"
 #include "compiler/pack/Quantize.h"
+#include "runtime/format/Quoted.h"
 #include "runtime/format/Rows.h"
 
 #include <algorithm>
 #include <cmath>
-#include <cstring>
+#include <vector>
 
 namespace llama4::pack {
 
-Result<SourceRows> SourceRows::create(const SourceTensor &tensor, int64_t rows, int64_t cols,
-                                      int64_t unpermuteHeads) {
-  SourceRows source;
-  source.tensor_ = &tensor;
-  source.cols_ = cols;
-  std::optional<uint64_t> bytes = rowBytes(tensor.dtype, static_cast<uint64_t>(cols));
-  if (rows < 1 || cols < 1 || tensor.rowElements() != static_cast<uint64_t>(cols) ||
-      tensor.elements() / static_cast<uint64_t>(cols) != static_cast<uint64_t>(rows) || !bytes)
-    return Status::invalidInput("tensor '" + tensor.name + "': found " + shapeText(tensor.shape) +
-                                ", expected " + std::to_string(rows) + " rows of " +
-                                std::to_string(cols) + "; the file is not of this model.");
-  source.rowBytes_ = *bytes;
-  if (unpermuteHeads == 0)
-    return source;
-  // A bias is one row whose elements belong to the rows of its matrix.
-  source.permutedElements_ = rows == 1;
-  const int64_t count = rows == 1 ? cols : rows;
-  source.headRows_ = unpermuteHeads > 0 ? count / unpermuteHeads : 0;
-  if (source.headRows_ == 0 || count % unpermuteHeads != 0 || source.headRows_ % 2 != 0)
-    return Status::invalidInput("tensor '" + tensor.name + "': " + std::to_string(count) +
-                                " rows are not " + std::to_string(unpermuteHeads) +
-                                " heads of an even size; the file is not of this model.");
-  return source;
-}
-
-int64_t SourceRows::storedPlace(int64_t row) const {
-  // Stored: pairs (2i, 2i + 1). In the model: (i, i + half).
-  int64_t head = row / headRows_, inside = row % headRows_, half = headRows_ / 2;
-  return head * headRows_ + 2 * (inside % half) + inside / half;
-}
-
-std::span<const std::byte> SourceRows::raw(int64_t row) const {
-  const int64_t stored = headRows_ == 0 || permutedElements_ ? row : storedPlace(row);
-  return tensor_->bytes.subspan(static_cast<uint64_t>(stored) * rowBytes_, rowBytes_);
-}
-
-Status SourceRows::decode(int64_t row, std::span<float> out) const {
-  LLAMA4_RETURN_IF_ERROR(
-      dequantize(tensor_->dtype, raw(row), out).in("tensor '" + tensor_->name + "'"));
-  if (permutedElements_) {
-    const std::vector<float> stored(out.begin(), out.end());
-    for (size_t i = 0; i < out.size(); ++i)
-      out[i] = stored[static_cast<size_t>(storedPlace(static_cast<int64_t>(i)))];
-  }
-  return {};
-}
-
-/// The encoding that is the stored type itself; nothing where values must be converted.
-static bool isStoredAs(DType dtype, Encoding encoding) {
-  switch (encoding) {
-  case Encoding::Float32:
-    return dtype == DType::F32;
-  case Encoding::BFloat16:
-    return dtype == DType::BF16;
-  case Encoding::Q8_0:
-    return dtype == DType::Q8_0;
-  case Encoding::Q4_1:
-    return dtype == DType::Q4_1;
-  }
-  return false;
+/// The stored type whose bytes are the encoding's; nothing where there is none.
+static std::optional<DType> storedForm(Encoding encoding) {
+  if (encoding == Encoding::Float32)
+    return DType::F32;
+  if (encoding == Encoding::BFloat16)
+    return DType::BF16;
+  // Block encodings are called like the stored types that they keep.
+  for (const DTypeInfo &type : kDTypes)
+    if (type.name == microkernels::encodingName(encoding))
+      return type.dtype;
+  return std::nullopt;
 }
 
 uint64_t paramBytes(const ParamSpec &param) {
   if (param.panels)
-    return packedBytes(param.encoding, param.rows, param.cols);
+    return static_cast<uint64_t>(param.matrices) *
+           packedBytes(param.encoding, param.rows, param.cols);
   return alignRow(static_cast<uint64_t>(param.cols) * sizeof(float));
 }
 
@@ -84,53 +36,102 @@ uint64_t paramBytes(const ParamSpec &param) {
 static Status checkQuantizable(std::span<const float> values, const SourceTensor &tensor,
                                Encoding encoding) {
   constexpr float largest = 65504.0f; // of float16
-  if (encoding != Encoding::Q8_0 && encoding != Encoding::Q4_1)
+  if (microkernels::blockSize(encoding).columns == 1)
     return {};
   for (float value : values)
     if (!(std::fabs(value) <= largest))
-      return Status::invalidInput("tensor '" + tensor.name + "': found the value " +
+      return Status::invalidInput("tensor " + quoteName(tensor.name) + ": found the value " +
                                   std::to_string(value) +
-                                  ", expected finite numbers up to 65504 "
-                                  "to store as " +
+                                  ", expected finite numbers up to 65504 to store as " +
                                   std::string(microkernels::encodingName(encoding)) +
                                   "; choose bfloat16 or float32 for it.");
   return {};
 }
 
 /// One padded float32 row.
-static Status packVector(const SourceRows &rows, const ParamSpec &param, const ByteSink &sink) {
+static Status packVector(const ParamSpec &param, const SourceParam &source, const ByteSink &sink) {
   std::vector<float> values(paramBytes(param) / sizeof(float), 0.0f);
-  LLAMA4_RETURN_IF_ERROR(rows.decode(0, std::span(values).first(static_cast<size_t>(param.cols))));
+  LLAMA4_RETURN_IF_ERROR(
+      source.readRows(0, 0, 1, std::span(values).first(static_cast<size_t>(param.cols))));
   return sink(std::as_bytes(std::span(values)));
 }
 
-Status packParam(const ParamSpec &param, const ByteSink &sink) {
-  LLAMA4_ASSIGN_OR_RETURN(SourceRows rows, SourceRows::create(*param.source, param.rows, param.cols,
-                                                              param.unpermuteHeads));
-  if (!param.panels)
-    return packVector(rows, param, sink);
-  uint64_t rowSize = sourceRowBytes(param.encoding, param.cols);
-  bool stored = isStoredAs(param.source->dtype, param.encoding);
-  std::vector<std::byte> source(rowSize * kPanelRows);
-  std::vector<std::byte> panel(panelBytes(param.encoding, param.cols));
-  std::vector<float> values(stored ? 0 : static_cast<size_t>(param.cols));
-  for (int64_t first = 0; first < param.rows; first += kPanelRows) {
-    int64_t count = std::min<int64_t>(kPanelRows, param.rows - first);
-    for (int64_t i = 0; i < count; ++i) {
-      std::span<std::byte> out =
-          std::span(source).subspan(static_cast<uint64_t>(i) * rowSize, rowSize);
-      if (stored) {
-        std::memcpy(out.data(), rows.raw(first + i).data(), rowSize);
-        continue;
-      }
-      LLAMA4_RETURN_IF_ERROR(rows.decode(first + i, values));
-      LLAMA4_RETURN_IF_ERROR(checkQuantizable(values, *param.source, param.encoding));
-      encodeRow(param.encoding, values, out);
+namespace {
+
+/// Packs the matrices of one parameter, some panels at a time: rows that are stored transposed are
+/// read in runs of that many elements.
+class MatrixPacker {
+public:
+  MatrixPacker(const ParamSpec &param, const SourceParam &source, const ByteSink &sink)
+      : param_(param), source_(source), sink_(sink),
+        rowSize_(sourceRowBytes(param.encoding, param.cols)),
+        rows_(rowSize_ * static_cast<uint64_t>(std::min(param.rows, kBlockRows))),
+        panel_(panelBytes(param.encoding, param.cols)) {}
+
+  Status pack(int64_t matrix) {
+    for (int64_t first = 0; first < param_.rows; first += kBlockRows) {
+      const int64_t count = std::min(kBlockRows, param_.rows - first);
+      LLAMA4_RETURN_IF_ERROR(readBlock(matrix, first, count));
+      for (int64_t row = 0; row < count; row += kPanelRows)
+        LLAMA4_RETURN_IF_ERROR(writePanel(row, std::min<int64_t>(kPanelRows, count - row)));
     }
-    packPanel(param.encoding, std::span(source).first(static_cast<uint64_t>(count) * rowSize),
-              count, param.cols, panel);
-    LLAMA4_RETURN_IF_ERROR(sink(panel));
+    return {};
   }
+
+private:
+  static constexpr int64_t kBlockRows = 8 * kPanelRows;
+
+  /// Source rows of the encoding, in rows_.
+  Status readBlock(int64_t matrix, int64_t first, int64_t count) {
+    const std::span<std::byte> rows =
+        std::span(rows_).first(static_cast<uint64_t>(count) * rowSize_);
+    std::optional<DType> stored = source_.storedType(matrix);
+    if (stored && stored == storedForm(param_.encoding))
+      return source_.readStored(matrix, first, count, rows);
+    const auto cols = static_cast<size_t>(param_.cols);
+    values_.resize(static_cast<size_t>(count) * cols);
+    LLAMA4_RETURN_IF_ERROR(source_.readRows(matrix, first, count, values_));
+    LLAMA4_RETURN_IF_ERROR(checkQuantizable(values_, source_.tensor(matrix), param_.encoding));
+    for (size_t i = 0; i < static_cast<size_t>(count); ++i)
+      encodeRow(param_.encoding, std::span(values_).subspan(i * cols, cols),
+                rows.subspan(i * rowSize_, rowSize_));
+    return {};
+  }
+
+  Status writePanel(int64_t row, int64_t count) {
+    packPanel(param_.encoding,
+              std::span(rows_).subspan(static_cast<uint64_t>(row) * rowSize_,
+                                       static_cast<uint64_t>(count) * rowSize_),
+              count, param_.cols, panel_);
+    return sink_(panel_);
+  }
+
+  const ParamSpec &param_;
+  const SourceParam &source_;
+  const ByteSink &sink_;
+  uint64_t rowSize_;
+  std::vector<std::byte> rows_, panel_;
+  std::vector<float> values_;
+};
+
+} // namespace
+
+Status packParam(const ParamSpec &param, const SourceParam &source, const ByteSink &sink) {
+  if (param.matrices != source.matrices() || param.rows != source.rows() ||
+      param.cols != source.columns() || (!param.panels && param.matrices * param.rows != 1))
+    return Status::internal("tensor " + quoteName(source.tensor(0).name) +
+                            ": the parameter's layout has other extents than its source.");
+  if (!param.panels)
+    return packVector(param, source, sink);
+  if (const int64_t block = microkernels::blockSize(param.encoding).columns; param.cols % block)
+    return Status::invalidInput("tensor " + quoteName(source.tensor(0).name) + ": found " +
+                                std::to_string(param.cols) + " columns, expected a multiple of " +
+                                std::to_string(block) + " to store as " +
+                                std::string(microkernels::encodingName(param.encoding)) +
+                                "; choose an encoding of smaller blocks for it.");
+  MatrixPacker packer(param, source, sink);
+  for (int64_t matrix = 0; matrix < param.matrices; ++matrix)
+    LLAMA4_RETURN_IF_ERROR(packer.pack(matrix));
   return {};
 }
 

@@ -1,5 +1,8 @@
-//===- Quantize.cpp - reference quantizers --------------------------------===//
+//===- Quantize.cpp - quantizers to blocks of 32 values -------------------===//
 #include "compiler/pack/Quantize.h"
+
+#include "compiler/pack/Search.h"
+#include "runtime/format/Half.h"
 
 #include <algorithm>
 #include <bit>
@@ -15,6 +18,32 @@ constexpr size_t kBlock = 32;
 void storeHalf(std::byte *to, float value) {
   const uint16_t bits = floatToHalf(value);
   std::memcpy(to, &bits, 2);
+}
+
+float roundedToHalf(float value) { return halfToFloat(floatToHalf(value)); }
+
+Line roundedToHalf(Line line) { return {roundedToHalf(line.d), roundedToHalf(line.m)}; }
+
+/// Puts 32 quants into 16 bytes: byte i holds quant i below and 16 + i above.
+void storeNibbles(std::byte *to, const int8_t *quants) {
+  for (size_t i = 0; i < kBlock / 2; ++i)
+    to[i] = static_cast<std::byte>((quants[i] & 15) | (quants[i + 16] & 15) << 4);
+}
+
+/// The scale, as it is stored, of 32 values as d * q, q from -limit to limit - 1.
+float symmetricScale(const float *x, float limit) {
+  const float extreme = extremeOf<kBlock>(x);
+  if (!(std::fabs(extreme) >= kSmallest))
+    return 0.0f;
+  const Range range = {-limit, limit - 1.0f};
+  Found best;
+  const float steps[] = {extreme / -limit,
+                         findStep<kBlock>(x, extreme, range, limit - 1.5f, 0.25f, 11)};
+  for (float step : steps) {
+    const Line line = {roundedToHalf(step), 0.0f};
+    best.offer(line, errorOf<kBlock>(x, line, range));
+  }
+  return best.line.d;
 }
 
 } // namespace
@@ -60,23 +89,58 @@ void quantizeQ8_0(std::span<const float> values, std::span<std::byte> out) {
   }
 }
 
+void quantizeQ4_0(std::span<const float> values, std::span<std::byte> out) {
+  assert(values.size() % kBlock == 0 && out.size() == values.size() / kBlock * 18);
+  for (size_t b = 0; b < values.size() / kBlock; ++b) {
+    const float *x = values.data() + b * kBlock;
+    std::byte *block = out.data() + b * 18;
+    const float d = symmetricScale(x, 8.0f);
+    int8_t quants[kBlock];
+    quantsOf<kBlock>(x, {d, 0.0f}, {-8.0f, 7.0f}, quants);
+    for (int8_t &quant : quants)
+      quant = static_cast<int8_t>(quant + 8);
+    storeHalf(block, d);
+    storeNibbles(block + 2, quants);
+  }
+}
+
+void quantizeQ5_0(std::span<const float> values, std::span<std::byte> out) {
+  assert(values.size() % kBlock == 0 && out.size() == values.size() / kBlock * 22);
+  for (size_t b = 0; b < values.size() / kBlock; ++b) {
+    const float *x = values.data() + b * kBlock;
+    std::byte *block = out.data() + b * 22;
+    const float d = symmetricScale(x, 16.0f);
+    int8_t quants[kBlock];
+    quantsOf<kBlock>(x, {d, 0.0f}, {-16.0f, 15.0f}, quants);
+    uint32_t high = 0;
+    for (size_t i = 0; i < kBlock; ++i) {
+      quants[i] = static_cast<int8_t>(quants[i] + 16);
+      high |= static_cast<uint32_t>(quants[i] >> 4) << i;
+    }
+    storeHalf(block, d);
+    std::memcpy(block + 2, &high, sizeof(high));
+    storeNibbles(block + 6, quants);
+  }
+}
+
 void quantizeQ4_1(std::span<const float> values, std::span<std::byte> out) {
   assert(values.size() % kBlock == 0 && out.size() == values.size() / kBlock * 20);
+  constexpr Range range = {0.0f, 15.0f};
   for (size_t b = 0; b < values.size() / kBlock; ++b) {
-    const std::span<const float> x = values.subspan(b * kBlock, kBlock);
+    const float *x = values.data() + b * kBlock;
     std::byte *block = out.data() + b * 20;
-    const auto [least, largest] = std::minmax_element(x.begin(), x.end());
-    const float minimum = *least;
-    const float d = (*largest - minimum) / 15.0f;
-    const float inverse = d != 0.0f ? 1.0f / d : 0.0f;
-    storeHalf(block, d);
-    storeHalf(block + 2, minimum);
-    const auto quant = [&](size_t i) {
-      const int q = static_cast<int>((x[i] - minimum) * inverse + 0.5f);
-      return static_cast<uint8_t>(std::min(q, 15));
-    };
-    for (size_t i = 0; i < kBlock / 2; ++i)
-      block[4 + i] = static_cast<std::byte>(quant(i) | (quant(i + 16) << 4));
+    const auto [least, largest] = std::minmax_element(x, x + kBlock);
+    Found best;
+    for (const Line &line :
+         {Line{(*largest - *least) / 15.0f, *least}, findLine<kBlock>(x, 15.0f, false)}) {
+      const Line stored = roundedToHalf(line);
+      best.offer(stored, errorOf<kBlock>(x, stored, range));
+    }
+    int8_t quants[kBlock];
+    quantsOf<kBlock>(x, best.line, range, quants);
+    storeHalf(block, best.line.d);
+    storeHalf(block + 2, best.line.m);
+    storeNibbles(block + 4, quants);
   }
 }
 
@@ -99,6 +163,14 @@ void encodeRow(microkernels::Encoding encoding, std::span<const float> values,
     return quantizeQ8_0(values, out);
   case Encoding::Q4_1:
     return quantizeQ4_1(values, out);
+  case Encoding::Q4_0:
+    return quantizeQ4_0(values, out);
+  case Encoding::Q5_0:
+    return quantizeQ5_0(values, out);
+  case Encoding::Q4_K:
+    return quantizeQ4_K(values, out);
+  case Encoding::Q6_K:
+    return quantizeQ6_K(values, out);
   }
 }
 

@@ -1,7 +1,16 @@
 //===- Quantize.h - float32 to the encodings of weights ----------*- C++ -*-===//
 //
-// Reference quantizers: the bytes that GGUF's own reference quantizers make, and conversions to the
-// 16-bit floats. The widening direction is in runtime/format/Half.h.
+// Quantizers to GGUF's blocks, and conversions to the 16-bit floats. The widening directions are in
+// runtime/format/Half.h and compiler/checkpoint/Dequantize.h.
+//
+// What is minimized is the sum of the squared errors of a block, as it is decoded: with its scales
+// in the precision they are stored in. q8_0 rounds to the nearest of 127 steps to the largest
+// value, which are GGUF's own bytes; at eight bits there is nothing to gain. All others search
+// (Search.h): they try steps somewhat larger and smaller than those that reach the largest value,
+// fit the scale to each outcome by least squares, and keep the best. The error is never above that
+// of GGUF's reference quantizers on the same rows (tools/dev/quantizer_cases.py).
+//
+// Values are expected to be finite and within float16. Others give some block, never a fault.
 //
 //===----------------------------------------------------------------------===//
 #ifndef LLAMA4_COMPILER_PACK_QUANTIZE_H
@@ -26,11 +35,24 @@ uint16_t floatToHalf(float value);
 /// half away from zero.
 void quantizeQ8_0(std::span<const float> values, std::span<std::byte> out);
 
-/// As raw GGUF q4_1 blocks {d float16, m float16, 16 bytes}, 20 bytes for each 32 values:
-/// m = min, d = (max - min) / 15, q = floor((x - m) / d + 0.5), at most 15.
+/// As raw GGUF q4_0 blocks {d float16, 16 bytes}: x = d * (q - 8); 18 bytes for each 32 values.
+void quantizeQ4_0(std::span<const float> values, std::span<std::byte> out);
+
+/// As raw GGUF q4_1 blocks {d float16, m float16, 16 bytes}: x = d * q + m; 20 bytes for each 32.
 void quantizeQ4_1(std::span<const float> values, std::span<std::byte> out);
 
-/// Any encoding: source bytes (sourceRowBytes of Layout.h) of `values`.
+/// As raw GGUF q5_0 blocks {d float16, uint32, 16 bytes}: x = d * (q - 16); 22 bytes for each 32.
+void quantizeQ5_0(std::span<const float> values, std::span<std::byte> out);
+
+/// As raw GGUF q4_K superblocks: x = d * scale * q - dmin * minimum with a scale and a minimum of 6
+/// bits for 32 values; 144 bytes for each 256 values.
+void quantizeQ4_K(std::span<const float> values, std::span<std::byte> out);
+
+/// As raw GGUF q6_K superblocks: x = d * scale * (q - 32) with an 8-bit scale for 16 values; 210
+/// bytes for each 256 values.
+void quantizeQ6_K(std::span<const float> values, std::span<std::byte> out);
+
+/// Any encoding: source bytes (sourceRowBytes of Layout.h) of `values`, whole blocks.
 void encodeRow(microkernels::Encoding encoding, std::span<const float> values,
                std::span<std::byte> out);
 

@@ -24,27 +24,53 @@ static double dot(const double *a, const float *b, int64_t count) {
   return sum;
 }
 
-/// x times the transpose of `weight`.
-static HostTensor multiply(const HostTensor &x, const HostTensor &weight) {
-  const int64_t outputs = weight.rows();
+/// x times the transpose of `weight`, or of the matrix of each row's expert.
+static HostTensor multiply(const HostTensor &x, const HostTensor &weight,
+                           ArrayRef<int32_t> experts) {
+  const int64_t outputs = weight.shape[weight.shape.size() - 2];
   HostTensor result = HostTensor::zeros(Element::F32, {x.rows(), outputs});
   for (int64_t t = 0; t < x.rows(); ++t) {
     const std::vector<double> input = x.exactRow(t);
+    const int64_t first = experts.empty() ? 0 : experts[t] * outputs;
     for (int64_t n = 0; n < outputs; ++n)
       result.values[t * outputs + n] =
-          static_cast<float>(dot(input.data(), weight.row(n).data(), weight.columns()));
+          static_cast<float>(dot(input.data(), weight.row(first + n).data(), weight.columns()));
   }
+  return result;
+}
+
+/// The expert of every row, from tiles that must cover the rows in order.
+static Result<std::vector<int32_t>> readTiles(const HostTensor &tiles, int64_t rows,
+                                              int64_t experts) {
+  std::vector<int32_t> result;
+  for (int64_t i = 0; i < tiles.rows(); ++i) {
+    const int32_t *tile = tiles.ints.data() + i * 4;
+    if (tile[2] != 0 && (tile[1] != static_cast<int32_t>(result.size()) || tile[2] < 0 ||
+                         tile[0] < 0 || tile[0] >= experts))
+      return Status::invalidInput("tile " + std::to_string(i) + " has " + std::to_string(tile[2]) +
+                                  " rows from " + std::to_string(tile[1]) + " of expert " +
+                                  std::to_string(tile[0]));
+    result.insert(result.end(), tile[2], tile[0]);
+  }
+  if (static_cast<int64_t>(result.size()) != rows)
+    return Status::invalidInput("tiles hold " + std::to_string(result.size()) + " rows, expected " +
+                                std::to_string(rows));
   return result;
 }
 
 Status Frame::evaluate(lm::LinearOp op) {
   const HostTensor &x = get(op.getInput());
+  std::vector<int32_t> experts;
+  if (Value tiles = op.getTiles()) {
+    LLAMA4_ASSIGN_OR_RETURN(
+        experts, readTiles(get(tiles), x.rows(), get(op.getWeights().front()).shape.front()));
+  }
   std::vector<HostTensor> results;
   for (unsigned group = 0; group < op.getGroups().size(); ++group) {
     std::vector<HostTensor> products;
     const unsigned first = op.getFirstSegment(group);
     for (unsigned i = 0; i < op.getGroups()[group]; ++i)
-      products.push_back(multiply(x, get(op.getWeights()[first + i])));
+      products.push_back(multiply(x, get(op.getWeights()[first + i]), experts));
     ValueRange outputs = op.getOutputs().slice(op.getFirstResult(group), op.getNumResults(group));
     LLAMA4_RETURN_IF_ERROR(runRegion(op.getEpilogues()[group], outputs, x.rows(),
                                      op.getGroupWidth(group), products, results));

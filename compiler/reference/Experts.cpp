@@ -2,15 +2,16 @@
 
 #include "compiler/reference/Frame.h"
 
+#include <algorithm>
 #include <cmath>
+#include <numeric>
 
 using namespace mlir;
 
 namespace llama4::reference {
 
-Status Frame::evaluate(lm::RouteOp op) {
-  const HostTensor &logits = get(op.getLogits());
-  const auto top = static_cast<int64_t>(op.getTop());
+/// Ids i32[T, top] and scores f32[T, top] of the experts with the largest logits.
+static std::pair<HostTensor, HostTensor> chooseExperts(const HostTensor &logits, int64_t top) {
   HostTensor ids = HostTensor::zeros(Element::I32, {logits.rows(), top});
   HostTensor scores = HostTensor::zeros(Element::F32, {logits.rows(), top});
   for (int64_t t = 0; t < logits.rows(); ++t) {
@@ -27,9 +28,49 @@ Status Frame::evaluate(lm::RouteOp op) {
       scores.values[t * top + k] = 1.0f / (1.0f + std::exp(-row[best]));
     }
   }
+  return {std::move(ids), std::move(scores)};
+}
+
+Status Frame::evaluate(lm::RouteOp op) {
+  auto [ids, scores] = chooseExperts(get(op.getLogits()), static_cast<int64_t>(op.getTop()));
   std::vector<HostTensor> results;
   results.push_back(std::move(ids));
   results.push_back(std::move(scores));
+  return bindResults(op, std::move(results));
+}
+
+Status Frame::evaluate(lm::GroupByExpertOp op) {
+  const HostTensor &logits = get(op.getLogits());
+  const auto top = static_cast<int64_t>(op.getTop()), tile = static_cast<int64_t>(op.getTile());
+  const int64_t tokens = logits.rows(), slots = tokens * top;
+  const auto [ids, chosen] = chooseExperts(logits, top);
+  std::vector<int64_t> order(static_cast<size_t>(slots));
+  std::iota(order.begin(), order.end(), 0);
+  std::sort(order.begin(), order.end(), [&ids = ids](int64_t a, int64_t b) {
+    return std::pair(ids.ints[a], a) < std::pair(ids.ints[b], b);
+  });
+  HostTensor rows = HostTensor::zeros(Element::I32, {tokens, top, 1}), places = rows;
+  HostTensor scores = HostTensor::zeros(Element::F32, {tokens, top, 1});
+  HostTensor tiles = HostTensor::zeros(Element::I32, {tokens, top, 4});
+  int32_t count = 0;
+  for (int64_t p = 0; p < slots; ++p) {
+    const int64_t slot = order[p];
+    rows.ints[p] = static_cast<int32_t>(slot / top);
+    scores.values[p] = chosen.values[slot];
+    places.ints[slot] = static_cast<int32_t>(p);
+    const int32_t *last = count ? tiles.ints.data() + (count - 1) * 4 : nullptr;
+    if (!last || last[0] != ids.ints[slot] || last[2] == tile) {
+      int32_t *next = tiles.ints.data() + count++ * 4;
+      next[0] = ids.ints[slot];
+      next[1] = static_cast<int32_t>(p);
+    }
+    ++tiles.ints[(count - 1) * 4 + 2];
+  }
+  if (count)
+    tiles.ints[3] = count;
+  std::vector<HostTensor> results;
+  for (HostTensor *result : {&rows, &scores, &places, &tiles})
+    results.push_back(std::move(*result));
   return bindResults(op, std::move(results));
 }
 

@@ -75,8 +75,8 @@ Status Frame::dispatch(Operation *op) {
   return llvm::TypeSwitch<Operation *, Status>(op)
       .Case<lm::LoadParamOp, lm::EmbedOp, lm::LinearOp, lm::AttentionOp, lm::AddOp, lm::MulOp,
             lm::BiasOp, lm::SiluOp, lm::RmsNormOp, lm::RopeOp, lm::KvWriteOp, lm::QuantizeRowsOp,
-            lm::GatherOp, lm::QkNormOp, lm::TemperatureOp, lm::RouteOp, lm::ExpertsOp, lm::RowOp>(
-          [&](auto known) { return evaluate(known); })
+            lm::GatherOp, lm::QkNormOp, lm::TemperatureOp, lm::RouteOp, lm::ExpertsOp,
+            lm::GroupByExpertOp, lm::RowOp>([&](auto known) { return evaluate(known); })
       .Case([&](lm::KvLayerOp layer) {
         layers_[layer.getResult()] = {layer.getKv().getType().getKind(),
                                       static_cast<int64_t>(layer.getLayer())};
@@ -108,8 +108,11 @@ Status Frame::runRegion(Region &region, ValueRange outputs, int64_t rows, int64_
                         const std::vector<HostTensor> &inputs, std::vector<HostTensor> &results) {
   std::vector<HostTensor> stored;
   for (Value output : outputs) {
-    Type element = cast<RankedTensorType>(output.getType()).getElementType();
-    stored.push_back(HostTensor::zeros(elementOf(element), {rows, width}));
+    auto type = cast<RankedTensorType>(output.getType());
+    std::vector<int64_t> shape = {rows, width};
+    if (type.getRank() == 3)
+      shape = {rows / type.getDimSize(1), type.getDimSize(1), width};
+    stored.push_back(HostTensor::zeros(elementOf(type.getElementType()), shape));
   }
   RowRegion body(*this, region, width);
   for (int64_t row = 0; row < rows; ++row) {
@@ -131,8 +134,9 @@ Result<int64_t> Frame::rowsOf(lm::RowOp op) const {
     const HostTensor &tensor = get(load.getRows() ? load.getRows() : load.getSource());
     if (!load.getRows() && tensor.shape.size() == 1)
       return;
-    agree &= !rows || *rows == tensor.rows();
-    rows = tensor.rows();
+    const int64_t found = load.getSlot() ? tensor.shape[0] : tensor.rows();
+    agree &= !rows || *rows == found;
+    rows = found;
   });
   if (!agree || (direct && indexed && *direct != *indexed))
     return Status::invalidInput("its loads read tensors of different numbers of rows");

@@ -53,6 +53,7 @@ private:
   // Experts.cpp
   Status evaluate(lm::RouteOp op);
   Status evaluate(lm::ExpertsOp op);
+  Status evaluate(lm::GroupByExpertOp op);
 
   // Contractions.cpp and Frame.cpp: ops with regions.
   Status evaluate(lm::LinearOp op);

@@ -30,15 +30,11 @@ Result<std::shared_ptr<const HostTensor>> Interpreter::parameter(StringRef name)
   if (!op)
     return Status::invalidInput("found no parameter " + quoteName(name.str()) + " in the module");
   RankedTensorType type = op.getTensorType();
-  ParamRequest request{name.str(),
-                       op.getSource().getName().str(),
-                       op.getSource().getUnpermuteHeads(),
-                       elementOf(type.getElementType()),
-                       type.getShape().vec(),
-                       op.getSource().getTranspose(),
-                       op.getSource().getFirstRow(),
-                       op.getSource().getPerExpert(),
-                       op.getSource().getScale().str()};
+  lm::SourceAttr source = op.getSource();
+  ParamRequest request{{name.str(), source.getName().str(), source.getUnpermuteHeads(),
+                        type.getShape().vec(), source.getTranspose(), source.getFirstRow(),
+                        source.getPerExpert(), source.getScale().str()},
+                       elementOf(type.getElementType())};
   LLAMA4_ASSIGN_OR_RETURN(HostTensor read, params_.read(request));
   values = std::make_shared<const HostTensor>(std::move(read));
   return values;

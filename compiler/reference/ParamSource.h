@@ -3,24 +3,16 @@
 #define LLAMA4_COMPILER_REFERENCE_PARAMSOURCE_H
 
 #include "compiler/checkpoint/Checkpoint.h"
+#include "compiler/checkpoint/SourceParam.h"
 #include "compiler/reference/HostTensor.h"
 
 #include <functional>
-#include <string>
 
 namespace llama4::reference {
 
 /// What an lm.param and its #lm.source say.
-struct ParamRequest {
-  std::string name;   ///< canonical
-  std::string source; ///< in the checkpoint
-  int64_t unpermuteHeads = 0;
+struct ParamRequest : SourceSpec {
   Element element = Element::F32; ///< the format in which the artifact stores it
-  std::vector<int64_t> shape;
-  bool transpose = false;
-  int64_t firstRow = 0;
-  bool perExpert = false; ///< `*` in source and scale stands for the expert
-  std::string scale = {}; ///< tensor of factors; empty = none
 };
 
 class ParamSource {
@@ -43,11 +35,8 @@ public:
   Result<HostTensor> read(const ParamRequest &request) override;
 
 private:
-  Result<const SourceTensor *> find(const ParamRequest &request, const std::string &name,
-                                    const std::vector<int64_t> &shape) const;
-  Status readMatrix(const ParamRequest &request, int64_t expert, std::span<float> out) const;
-  Status scaleRows(const ParamRequest &request, int64_t expert, std::span<float> out) const;
-  Status round(const SourceTensor &tensor, const ParamRequest &request, HostTensor &values) const;
+  Status round(const SourceParam &source, const ParamRequest &request, int64_t matrix,
+               std::span<float> values) const;
 
   const Checkpoint &checkpoint_;
   BlockRounding rounding_;

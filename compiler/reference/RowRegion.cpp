@@ -50,10 +50,12 @@ Status RowRegion::load(lm::ElementOp op) {
   int64_t row = source.shape.size() == 1 ? 0 : row_;
   if (Value rows = op.getRows()) {
     const HostTensor &indices = frame_.get(rows);
-    if (row_ >= indices.rows())
-      return broken("reads row index " + std::to_string(row_) + " of " +
+    const std::optional<uint64_t> slot = op.getSlot();
+    const int64_t at = slot ? row_ * indices.shape[1] + static_cast<int64_t>(*slot) : row_;
+    if (at >= indices.rows())
+      return broken("reads row index " + std::to_string(at) + " of " +
                     std::to_string(indices.rows()));
-    row = indices.ints[row_];
+    row = indices.ints[at];
   }
   if (row < 0 || row >= source.rows())
     return broken("reads row " + std::to_string(row) + " of " + std::to_string(source.rows()));

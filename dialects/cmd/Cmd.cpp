@@ -46,7 +46,7 @@ static bool isContraction(Operation &op) { return isa<lm::LinearOp, lm::Attentio
 
 Operation *KernelOp::getFusedOp() {
   for (Operation &op : getBody().front())
-    if (isa<lm::EmbedOp, lm::RowOp, lm::LinearOp, lm::AttentionOp>(op))
+    if (isa<lm::EmbedOp, lm::RowOp, lm::LinearOp, lm::AttentionOp, lm::GroupByExpertOp>(op))
       return &op;
   return nullptr;
 }
@@ -60,7 +60,8 @@ LogicalResult KernelOp::verify() {
     return emitOpError("holds more than one contraction, expected at most one");
   Operation *fused = getFusedOp();
   if (!fused || fused->getNextNode() != yield || fused != &block.front())
-    return emitOpError("must hold exactly one lm.embed, lm.row, lm.linear or lm.attention");
+    return emitOpError("must hold exactly one lm.embed, lm.row, lm.linear, lm.attention or "
+                       "lm.group_by_expert");
   if (!llvm::equal(yield.getValues(), fused->getResults()))
     return emitOpError("must yield the results of its op in order");
   for (Type type : block.getArgumentTypes())

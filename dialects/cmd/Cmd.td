@@ -40,8 +40,8 @@ def Cmd_KernelOp : Cmd_Op<"kernel", [Symbol, IsolatedFromAbove, SingleBlock]> {
   let description = [{
     The block arguments are the bindings that the body reads (tensors, layers of paged state) and
     the batch, which is no binding but the step buffer; the yielded tensors are the bindings that it
-    writes. The body holds exactly one `lm.embed`, `lm.row`, `lm.linear` or `lm.attention` and so at
-    most one contraction. `grid` gives the number of tiles from the entry's symbol; `scratch` is
+    writes. The body holds exactly one `lm.embed`, `lm.row`, `lm.linear`, `lm.attention` or
+    `lm.group_by_expert` and so at most one contraction. `grid` gives the number of tiles from the entry's symbol; `scratch` is
     the private memory of a worker in bytes, known after `cmd-schedule`.
 
     ```mlir

@@ -47,6 +47,17 @@ EntryAttr getEntry(mlir::func::FuncOp func);
 /// Columns of a tensor: its innermost extent; 1 for a scalar or a vector over the symbol.
 int64_t getColumns(mlir::RankedTensorType type);
 
+/// Rows of a tensor of activations for each unit of the symbol: K of [?, K, N], 1 of [?, N] and
+/// [?].
+int64_t getRowsPerSymbol(mlir::RankedTensorType type);
+
+/// K where a row op or the epilogue of a contraction runs on the rows of tensors [?, K, N], the
+/// slots of a mixture of experts; 0 where it runs on those of tensors [?, N].
+int64_t getRowSlots(mlir::Operation *op);
+
+/// Rows of one matrix of a weight: N of [N, K] and of [E, N, K].
+int64_t getMatrixRows(mlir::RankedTensorType type);
+
 /// True when `region` only yields its block arguments in order.
 bool isIdentityEpilogue(mlir::Region &region);
 

@@ -154,6 +154,23 @@ int64_t lm::getColumns(RankedTensorType type) {
   return type.getRank() >= 2 || !type.isDynamicDim(0) ? type.getShape().back() : 1;
 }
 
+int64_t lm::getRowsPerSymbol(RankedTensorType type) {
+  return type.getRank() == 3 ? type.getDimSize(1) : 1;
+}
+
+int64_t lm::getRowSlots(Operation *op) {
+  auto slotsOf = [](Value value) {
+    auto type = cast<RankedTensorType>(value.getType());
+    return type.getRank() == 3 ? type.getDimSize(1) : 0;
+  };
+  if (auto linear = dyn_cast<LinearOp>(op))
+    return slotsOf(linear.getInput());
+  auto row = dyn_cast<RowOp>(op);
+  return row && !row.getOutputs().empty() ? slotsOf(row.getOutputs().front()) : 0;
+}
+
+int64_t lm::getMatrixRows(RankedTensorType type) { return type.getDimSize(type.getRank() - 2); }
+
 bool lm::isIdentityEpilogue(Region &region) {
   Block &block = region.front();
   auto yield = dyn_cast<YieldOp>(block.front());

@@ -42,6 +42,41 @@ LogicalResult RouteOp::verify() {
 }
 
 //===----------------------------------------------------------------------===//
+// Group by expert
+//===----------------------------------------------------------------------===//
+
+void GroupByExpertOp::build(OpBuilder &builder, OperationState &state, Value logits, int64_t top,
+                            int64_t tile) {
+  auto type = [&](Type element, int64_t columns) {
+    return RankedTensorType::get({ShapedType::kDynamic, top, columns}, element);
+  };
+  Type i32 = builder.getI32Type();
+  build(builder, state, type(i32, 1), type(builder.getF32Type(), 1), type(i32, 1), type(i32, 4),
+        logits, builder.getI64IntegerAttr(top), builder.getI64IntegerAttr(tile));
+}
+
+LogicalResult GroupByExpertOp::verify() {
+  RankedTensorType logits = getLogits().getType();
+  if (!isRows(logits))
+    return emitOpError("logits are ") << logits << ", expected tensor<?xExf32>";
+  const auto top = static_cast<int64_t>(getTop());
+  if (top < 1 || top > logits.getDimSize(1))
+    return emitOpError("top is ") << top << ", expected 1 to the " << logits.getDimSize(1)
+                                  << " experts of the logits";
+  if (static_cast<int64_t>(getTile()) < 1)
+    return emitOpError("tile is ")
+           << static_cast<int64_t>(getTile()) << ", expected at least one row";
+  for (Value result : getResults()) {
+    auto type = cast<RankedTensorType>(result.getType());
+    const int64_t columns = result == getTiles() ? 4 : 1;
+    if (type.getShape() != ArrayRef({ShapedType::kDynamic, top, columns}))
+      return emitOpError("result is ")
+             << type << ", expected tensor<?x" << top << "x" << columns << "x...>";
+  }
+  return success();
+}
+
+//===----------------------------------------------------------------------===//
 // Experts
 //===----------------------------------------------------------------------===//
 

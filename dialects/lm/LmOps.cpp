@@ -48,12 +48,17 @@ static BlockFormat getFormat(Type type, BlockFormat otherwise) {
 }
 
 /// Checks that a result of row work or of an epilogue is a tensor of `width` columns that can be
-/// stored: [symbol, width] of f32, bf16 or q8_32.
-static LogicalResult verifyStored(Operation *op, Value result, int64_t width) {
+/// stored: f32, bf16 or q8_32, as many rows as `input` has.
+static LogicalResult verifyStored(Operation *op, Value result, RankedTensorType input,
+                                  int64_t width) {
   auto type = dyn_cast<RankedTensorType>(result.getType());
-  if (!type || type.getRank() != 2 || !type.isDynamicDim(0) || type.getDimSize(1) != width)
+  SmallVector<int64_t> shape = {ShapedType::kDynamic, width};
+  if (input.getRank() == 3)
+    shape.insert(shape.begin() + 1, input.getDimSize(1));
+  if (!type || type.getShape() != ArrayRef(shape))
     return op->emitOpError("result is ")
-           << result.getType() << ", expected tensor<?x" << width << "x...>";
+           << result.getType() << ", expected the shape of "
+           << RankedTensorType::get(shape, Float32Type::get(op->getContext()));
   Type element = type.getElementType();
   if (!element.isF32() && !element.isBF16() &&
       getFormat(element, BlockFormat::Q8_0) != BlockFormat::Q8_32)
@@ -64,7 +69,7 @@ static LogicalResult verifyStored(Operation *op, Value result, int64_t width) {
 
 /// Checks an epilogue region: f32 arguments, a yield with one scalar per result.
 static LogicalResult verifyEpilogue(Operation *op, Region &region, unsigned arguments,
-                                    ValueRange results, int64_t width) {
+                                    ValueRange results, RankedTensorType input, int64_t width) {
   Block &block = region.front();
   if (block.empty())
     return op->emitOpError("epilogue must end in lm.yield with one scalar per result of its group");
@@ -77,7 +82,7 @@ static LogicalResult verifyEpilogue(Operation *op, Region &region, unsigned argu
   if (!yield || yield.getValues().size() != results.size())
     return op->emitOpError("epilogue must end in lm.yield with one scalar per result of its group");
   for (Value result : results)
-    if (failed(verifyStored(op, result, width)))
+    if (failed(verifyStored(op, result, input, width)))
       return failure();
   return success();
 }
@@ -172,23 +177,43 @@ LogicalResult EmbedOp::verify() {
   if (table.getRank() != 2 || !table.hasStaticShape() || ids.getRank() != 1)
     return emitOpError("expected ids of rank 1 and a static table of rank 2, found ")
            << ids << " and " << table;
-  return verifyStored(*this, getResult(), table.getDimSize(1));
+  return verifyStored(*this, getResult(), ids, table.getDimSize(1));
 }
 
 //===----------------------------------------------------------------------===//
 // Linear
 //===----------------------------------------------------------------------===//
 
-void LinearOp::build(OpBuilder &builder, OperationState &state, Value input, ValueRange weights) {
+/// Adds the operands and says how many there are of each kind.
+static void addLinearOperands(OperationState &state, Value input, ValueRange weights, Value tiles) {
   state.addOperands(input);
   state.addOperands(weights);
+  if (tiles)
+    state.addOperands(tiles);
+  llvm::copy(ArrayRef<int32_t>{1, static_cast<int32_t>(weights.size()), tiles ? 1 : 0},
+             state.getOrAddProperties<LinearOp::Properties>().operandSegmentSizes.begin());
+}
+
+void LinearOp::build(OpBuilder &builder, OperationState &state, Value input, ValueRange weights,
+                     Value tiles) {
+  addLinearOperands(state, input, weights, tiles);
   SmallVector<int64_t> groups(weights.size(), 1);
   state.addAttribute(getGroupsAttrName(state.name), builder.getDenseI64ArrayAttr(groups));
+  SmallVector<int64_t> shape(cast<RankedTensorType>(input.getType()).getShape());
   for (Value weight : weights) {
-    int64_t rows = cast<RankedTensorType>(weight.getType()).getDimSize(0);
-    state.addTypes(RankedTensorType::get({ShapedType::kDynamic, rows}, builder.getF32Type()));
+    shape.back() = getMatrixRows(cast<RankedTensorType>(weight.getType()));
+    state.addTypes(RankedTensorType::get(shape, builder.getF32Type()));
     buildIdentityEpilogue(builder, state.location, *state.addRegion(), 1);
   }
+}
+
+void LinearOp::build(OpBuilder &builder, OperationState &state, TypeRange results, Value input,
+                     ValueRange weights, Value tiles, ArrayRef<int64_t> groups) {
+  addLinearOperands(state, input, weights, tiles);
+  state.addAttribute(getGroupsAttrName(state.name), builder.getDenseI64ArrayAttr(groups));
+  state.addTypes(results);
+  for (size_t group = 0; group < groups.size(); ++group)
+    state.addRegion();
 }
 
 unsigned LinearOp::getFirstSegment(unsigned group) {
@@ -210,22 +235,45 @@ unsigned LinearOp::getFirstResult(unsigned group) {
 }
 
 int64_t LinearOp::getGroupWidth(unsigned group) {
-  return cast<RankedTensorType>(getWeights()[getFirstSegment(group)].getType()).getDimSize(0);
+  return getMatrixRows(cast<RankedTensorType>(getWeights()[getFirstSegment(group)].getType()));
 }
 
 bool LinearOp::isIdentity(unsigned group) { return isIdentityEpilogue(getEpilogues()[group]); }
 
-LogicalResult LinearOp::verify() {
-  auto input = cast<RankedTensorType>(getInput().getType());
-  if (input.getRank() != 2 || !input.isDynamicDim(0) || input.isDynamicDim(1))
-    return emitOpError("input is ") << input << ", expected tensor<?xK>";
-  for (Value value : getWeights()) {
+/// Checks input, weights and tiles: matrices, or a matrix for every expert.
+static LogicalResult verifyOperands(LinearOp op) {
+  auto input = cast<RankedTensorType>(op.getInput().getType());
+  const int64_t rank = op.getTiles() ? 3 : 2;
+  if (input.getRank() != rank || !input.isDynamicDim(0) ||
+      llvm::is_contained(input.getShape().drop_front(), ShapedType::kDynamic))
+    return op.emitOpError("input is ")
+           << input << ", expected " << (rank == 2 ? "tensor<?xK>" : "tensor<?xSxK> with tiles");
+  const int64_t columns = input.getShape().back();
+  int64_t experts = 0;
+  for (Value value : op.getWeights()) {
     auto weight = cast<RankedTensorType>(value.getType());
-    if (weight.getRank() != 2 || !weight.hasStaticShape() ||
-        weight.getDimSize(1) != input.getDimSize(1))
-      return emitOpError("weight is ")
-             << weight << ", expected tensor<Nx" << input.getDimSize(1) << "> to match the input";
+    if (weight.getRank() != rank || !weight.hasStaticShape() ||
+        weight.getShape().back() != columns || (experts && weight.getDimSize(0) != experts))
+      return op.emitOpError("weight is ") << weight << ", expected tensor<"
+                                          << (rank == 2 ? "N"
+                                              : experts ? Twine(experts) + "xN"
+                                                        : "ExN")
+                                          << "x" << columns << "> to match the input";
+    experts = rank == 3 ? weight.getDimSize(0) : 0;
   }
+  if (!op.getTiles())
+    return success();
+  auto tiles = cast<RankedTensorType>(op.getTiles().getType());
+  if (tiles.getShape() != ArrayRef<int64_t>{ShapedType::kDynamic, input.getDimSize(1), 4})
+    return op.emitOpError("tiles are ")
+           << tiles << ", expected tensor<?x" << input.getDimSize(1) << "x4xi32>";
+  return success();
+}
+
+LogicalResult LinearOp::verify() {
+  if (failed(verifyOperands(*this)))
+    return failure();
+  auto input = cast<RankedTensorType>(getInput().getType());
   int64_t segments = 0;
   for (int64_t size : getGroups()) {
     if (size < 1 || size > static_cast<int64_t>(getWeights().size()))
@@ -244,14 +292,14 @@ LogicalResult LinearOp::verify() {
   for (unsigned group = 0; group < getGroups().size(); ++group) {
     int64_t width = getGroupWidth(group);
     for (int64_t i = 1; i < getGroups()[group]; ++i)
-      if (cast<RankedTensorType>(getWeights()[getFirstSegment(group) + i].getType())
-              .getDimSize(0) != width)
+      if (getMatrixRows(
+              cast<RankedTensorType>(getWeights()[getFirstSegment(group) + i].getType())) != width)
         return emitOpError("segments of group ") << group << " differ in width";
     if (getFirstResult(group) + getNumResults(group) > getOutputs().size())
       return emitOpError("the epilogues yield more values than there are results");
     if (failed(verifyEpilogue(*this, getEpilogues()[group], getGroups()[group],
                               getOutputs().slice(getFirstResult(group), getNumResults(group)),
-                              width)))
+                              input, width)))
       return failure();
   }
   unsigned groups = getGroups().size();
@@ -287,15 +335,20 @@ ParseResult LinearOp::parse(OpAsmParser &parser, OperationState &result) {
   SMLoc loc = parser.getCurrentLocation();
   if (parser.parseOperandList(operands))
     return failure();
+  if (operands.empty())
+    return parser.emitError(loc, "expected the input and its weights");
+  const int64_t segments = static_cast<int64_t>(operands.size()) - 1;
+  const bool isGrouped = succeeded(parser.parseOptionalKeyword("by"));
+  if (isGrouped && parser.parseOperand(operands.emplace_back()))
+    return failure();
   if (succeeded(parser.parseOptionalKeyword("groups"))) {
     if (parser.parseCommaSeparatedList(OpAsmParser::Delimiter::Square,
                                        [&] { return parser.parseInteger(groups.emplace_back()); }))
       return failure();
-  } else if (!operands.empty()) {
-    groups.assign(operands.size() - 1, 1);
+  } else {
+    groups.assign(segments, 1);
   }
   // Identity epilogues are built from these numbers: they must be small before that.
-  const int64_t segments = static_cast<int64_t>(operands.size()) - 1;
   if (llvm::any_of(groups, [&](int64_t size) { return size < 1 || size > segments; }))
     return parser.emitError(loc, "groups must have at least one segment each, together ")
            << segments;
@@ -313,11 +366,17 @@ ParseResult LinearOp::parse(OpAsmParser &parser, OperationState &result) {
                       parser.getBuilder().getDenseI64ArrayAttr(groups));
   if (parser.resolveOperands(operands, types, loc, result.operands))
     return failure();
+  llvm::copy(ArrayRef<int32_t>{1, static_cast<int32_t>(segments), isGrouped},
+             result.getOrAddProperties<Properties>().operandSegmentSizes.begin());
   return parseEpilogues(parser, result, groups);
 }
 
 void LinearOp::print(OpAsmPrinter &printer) {
-  printer << ' ' << getOperands();
+  printer << ' ' << getInput();
+  for (Value weight : getWeights())
+    printer << ", " << weight;
+  if (getTiles())
+    printer << " by " << getTiles();
   if (!llvm::all_of(getGroups(), [](int64_t size) { return size == 1; })) {
     printer << " groups [";
     llvm::interleaveComma(getGroups(), printer);
@@ -327,9 +386,10 @@ void LinearOp::print(OpAsmPrinter &printer) {
     printer << " core ";
     printer.printStrippedAttrOrType(core);
   }
-  printer.printOptionalAttrDict((*this)->getAttrs(), {getGroupsAttrName(), getCoreAttrName()});
+  printer.printOptionalAttrDict((*this)->getAttrs(), {getGroupsAttrName(), getCoreAttrName(),
+                                                      getOperandSegmentSizesAttrName()});
   printer << " : " << getOperandTypes();
-  if (getNumOperands() && !getOutputs().empty())
+  if (!getOutputs().empty())
     printer << " -> " << getOutputs().getTypes();
   printEpilogues(printer, getEpilogues());
 }
@@ -361,7 +421,7 @@ LogicalResult AttentionOp::verify() {
   bool chunked = getMask() == MaskKind::Chunked;
   if (chunked != getChunk().has_value() || (chunked && static_cast<int64_t>(*getChunk()) < 1))
     return emitOpError("mask chunked needs a chunk of at least one token, mask causal has none");
-  return verifyEpilogue(*this, getEpilogue(), 1, getOutputs(), columns);
+  return verifyEpilogue(*this, getEpilogue(), 1, getOutputs(), query, columns);
 }
 
 ParseResult AttentionOp::parse(OpAsmParser &parser, OperationState &result) {

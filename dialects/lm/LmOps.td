@@ -106,7 +106,7 @@ def Lm_EmbedOp : Lm_Op<"embed", [Pure]> {
   let hasVerifier = 1;
 }
 
-def Lm_LinearOp : Lm_Op<"linear", [RecursiveMemoryEffects]> {
+def Lm_LinearOp : Lm_Op<"linear", [RecursiveMemoryEffects, AttrSizedOperandSegments]> {
   let summary = "x times the transpose of one or several weights, with epilogues";
   let description = [{
     x [T, K] and weights w_i [N_i, K] (segments): y_i = x w_i^T. `groups` partitions the segments in
@@ -124,14 +124,28 @@ def Lm_LinearOp : Lm_Op<"linear", [RecursiveMemoryEffects]> {
       lm.yield %p : f32
     }
     ```
+
+    With `by %tiles` (of `lm.group_by_expert`) it is the linear of a mixture of experts: x [T, K, H]
+    holds the chosen rows in group order, weights are [E, N_i, H], and every row is multiplied with
+    the matrix of its expert.
+
+    ```mlir
+    %y = lm.linear %x, %w by %tiles : tensor<?x1x64xf32>, tensor<16x32x64xf32>, tensor<?x1x4xi32>
+           -> tensor<?x1x32xf32>
+    ```
   }];
   let arguments = (ins AnyRankedTensor:$input, Variadic<AnyRankedTensor>:$weights,
+                       Optional<RankedTensorOf<[I32]>>:$tiles,
                        DenseI64ArrayAttr:$groups, OptionalAttr<Target_CoreAttr>:$core);
   let results = (outs Variadic<AnyRankedTensor>:$outputs);
   let regions = (region VariadicRegion<SizedRegion<1>>:$epilogues);
   let hasCustomAssemblyFormat = 1;
   let hasVerifier = 1;
-  let builders = [OpBuilder<(ins "::mlir::Value":$input, "::mlir::ValueRange":$weights)>];
+  let builders = [OpBuilder<(ins "::mlir::Value":$input, "::mlir::ValueRange":$weights,
+                                 CArg<"::mlir::Value", "{}">:$tiles)>,
+                  OpBuilder<(ins "::mlir::TypeRange":$results, "::mlir::Value":$input,
+                                 "::mlir::ValueRange":$weights, "::mlir::Value":$tiles,
+                                 "::llvm::ArrayRef<int64_t>":$groups)>];
   let extraClassDeclaration = [{
     /// Index of the first segment of `group`.
     unsigned getFirstSegment(unsigned group);
@@ -323,6 +337,36 @@ def Lm_ExpertsOp : Lm_Op<"experts", [Pure, AllTypesMatch<["input", "result"]>,
   let hasVerifier = 1;
 }
 
+def Lm_GroupByExpertOp : Lm_Op<"group_by_expert", [Pure]> {
+  let summary = "the rows of a step in the order of the experts that they choose";
+  let description = [{
+    logits f32[T, E]; every token chooses its `top` experts and scores as `lm.route` does: T * top
+    slots, slot k of token t being number t * top + k. The slots are sorted by expert, of one expert
+    in ascending order; for the p-th slot in that group order
+
+    - rows i32[T, top, 1] holds its token, scores f32[T, top, 1] its score;
+    - places i32[T, top, 1] is the inverse: for each slot its place p;
+    - tiles i32[T, top, 4] cuts group order into tiles of at most `tile` rows of one expert: expert,
+      first place, rows, and in the first tile the number of tiles. Tiles behind that have no rows.
+
+    A tensor [T, K, N] has T * K rows of N columns.
+
+    ```mlir
+    %rows, %scores, %places, %tiles = lm.group_by_expert %logits top 1 tile 64 : tensor<?x16xf32>
+        -> tensor<?x1x1xi32>, tensor<?x1x1xf32>, tensor<?x1x1xi32>, tensor<?x1x4xi32>
+    ```
+  }];
+  let arguments = (ins RankedTensorOf<[F32]>:$logits, I64Attr:$top, I64Attr:$tile);
+  let results = (outs RankedTensorOf<[I32]>:$rows, RankedTensorOf<[F32]>:$scores,
+                      RankedTensorOf<[I32]>:$places, RankedTensorOf<[I32]>:$tiles);
+  let assemblyFormat = [{
+    $logits `top` $top `tile` $tile attr-dict `:` type($logits) `->` type($rows) `,` type($scores)
+    `,` type($places) `,` type($tiles)
+  }];
+  let hasVerifier = 1;
+  let builders = [OpBuilder<(ins "::mlir::Value":$logits, "int64_t":$top, "int64_t":$tile)>];
+}
+
 //===----------------------------------------------------------------------===//
 // Row work as a region
 //===----------------------------------------------------------------------===//
@@ -332,7 +376,8 @@ def Lm_RowOp : Lm_Op<"row", [RecursiveMemoryEffects, SingleBlock]> {
   let description = [{
     The region computes one element of a row of `width` columns: `lm.element` loads, scalar f32
     arith and math ops, row reductions (`lm.reduce`), `lm.rotate`; yielded scalars are stored in the
-    results' element types (f32, bf16, `!lm.block<q8_32>`).
+    results' element types (f32, bf16, `!lm.block<q8_32>`). It runs on T rows, or on T * K rows where
+    its results are [T, K, width].
 
     ```mlir
     %h, %n = lm.row 576 {
@@ -356,13 +401,15 @@ def Lm_ElementOp : Lm_Op<"element", [Pure]> {
   let description = [{
     `column` maps the current column to the column that is read (identity when absent), for example
     `affine_map<(j) -> (j mod 32)>` for the cosines of a head of 64. `rows` replaces the current row
-    by an index loaded at the current row. A tensor of rank 1 is a row vector read for every row.
+    by an index loaded at the current row; with `slot` k, from rows [T, K, 1], at row T * K + k of
+    the current row T. A tensor of rank 1 is a row vector read for every row.
   }];
   let arguments = (ins AnyRankedTensor:$source, Optional<RankedTensorOf<[I32]>>:$rows,
-                       OptionalAttr<AffineMapAttr>:$column);
+                       OptionalAttr<I64Attr>:$slot, OptionalAttr<AffineMapAttr>:$column);
   let results = (outs F32:$result);
   let assemblyFormat = [{
-    $source (`rows` $rows^ `:` type($rows))? (`at` $column^)? attr-dict `:` type($source)
+    $source (`rows` $rows^ (`slot` $slot^)? `:` type($rows))? (`at` $column^)? attr-dict `:`
+    type($source)
   }];
   let hasVerifier = 1;
   let builders = [OpBuilder<(ins "::mlir::Value":$source)>];

@@ -21,7 +21,7 @@ static int64_t columnsOf(Value value) {
 
 static Value element(OpBuilder &builder, Location loc, Value source, Value rows = {},
                      AffineMap column = {}) {
-  return ElementOp::create(builder, loc, builder.getF32Type(), source, rows,
+  return ElementOp::create(builder, loc, builder.getF32Type(), source, rows, IntegerAttr(),
                            column ? AffineMapAttr::get(column) : AffineMapAttr());
 }
 
@@ -209,7 +209,8 @@ void KvWriteOp::buildRowBody(OpBuilder &b, SmallVectorImpl<Value> &) {
 }
 
 LogicalResult QuantizeRowsOp::verify() {
-  if (failed(verifyRows(*this, getInput())))
+  RankedTensorType input = getInput().getType();
+  if (input.getRank() != 3 && failed(verifyRows(*this, getInput())))
     return failure();
   auto result = cast<RankedTensorType>(getResult().getType());
   if (result.getShape() != getInput().getType().getShape())
@@ -249,7 +250,7 @@ void GatherOp::buildRowBody(OpBuilder &b, SmallVectorImpl<Value> &yields) {
 //===----------------------------------------------------------------------===//
 
 void ElementOp::build(OpBuilder &builder, OperationState &state, Value source) {
-  build(builder, state, builder.getF32Type(), source, Value(), AffineMapAttr());
+  build(builder, state, builder.getF32Type(), source, Value(), IntegerAttr(), AffineMapAttr());
 }
 
 LogicalResult ReduceOp::verify() {
@@ -259,13 +260,42 @@ LogicalResult ReduceOp::verify() {
   return success();
 }
 
+/// Checks the rows by which an element is read: an index for each row, or with a slot the index of
+/// one slot of each row. `slots` is what the region runs on.
+static LogicalResult verifyIndices(ElementOp op, int64_t slots) {
+  auto rows = cast<RankedTensorType>(op.getRows().getType());
+  if (cast<RankedTensorType>(op.getSource().getType()).getRank() < 2)
+    return op.emitOpError("source is ")
+           << op.getSource().getType() << ", but only rows can be read by row index";
+  const bool isSlots = rows.getRank() == 3 && rows.getShape().back() == 1;
+  if (std::optional<uint64_t> slot = op.getSlot())
+    return slots == 0 && isSlots && *slot < static_cast<uint64_t>(rows.getDimSize(1))
+               ? success()
+               : op.emitOpError("reads slot ")
+                     << *slot << " of " << rows << ", expected a slot of tensor<?xKx1xi32>";
+  if (slots == 0 && rows.getRank() != 1)
+    return op.emitOpError("rows are ") << rows << ", expected tensor<?xi32>";
+  if (slots != 0 && !(isSlots && rows.getDimSize(1) == slots))
+    return op.emitOpError("rows are ") << rows << ", expected tensor<?x" << slots << "x1xi32>";
+  return success();
+}
+
 LogicalResult ElementOp::verify() {
   auto source = cast<RankedTensorType>(getSource().getType());
-  if (source.getRank() > 2 || (source.getRank() == 2 && source.isDynamicDim(1)) ||
+  if (source.getRank() < 1 || source.getRank() > 3 ||
+      llvm::is_contained(source.getShape().drop_front(), ShapedType::kDynamic) ||
       isa<BlockType>(source.getElementType()))
     return emitOpError("source is ") << source << ", expected f32 or bf16 rows or a row vector";
-  if (getRows() && source.getRank() != 2)
-    return emitOpError("source is ") << source << ", but only tensor<?xN> can be read by row index";
+  const int64_t slots = getRowSlots((*this)->getParentOp());
+  if (getSlot() && !getRows())
+    return emitOpError("has a slot, but no rows to take it from");
+  if (getRows() && failed(verifyIndices(*this, slots)))
+    return failure();
+  const int64_t own = source.getRank() == 3 ? source.getDimSize(1) : 0;
+  if (!getRows() && source.getRank() > 1 && own != slots)
+    return emitOpError("source is ")
+           << source << ", expected rows as the region has them: tensor<?x"
+           << (slots ? Twine(slots) + "x" : Twine()) << "N>";
   if (std::optional<AffineMap> map = getColumn();
       map && (map->getNumDims() != 1 || map->getNumSymbols() != 0 || map->getNumResults() != 1))
     return emitOpError("column map must map one column to one column");
@@ -280,9 +310,14 @@ LogicalResult RowOp::verify() {
     return emitOpError("body must end in lm.yield with one scalar per result");
   for (Type type : getOutputs().getTypes()) {
     auto tensor = cast<RankedTensorType>(type);
-    if (tensor.getRank() != 2 || !tensor.isDynamicDim(0) ||
-        tensor.getDimSize(1) != static_cast<int64_t>(getWidth()))
-      return emitOpError("result is ") << tensor << ", expected tensor<?x" << getWidth() << "x...>";
+    if (tensor.getRank() < 2 || tensor.getRank() > 3 || !tensor.isDynamicDim(0) ||
+        llvm::is_contained(tensor.getShape().drop_front(), ShapedType::kDynamic) ||
+        tensor.getShape().back() != static_cast<int64_t>(getWidth()))
+      return emitOpError("result is ") << tensor << ", expected tensor<?x" << getWidth()
+                                       << "x...> or tensor<?xKx" << getWidth() << "x...>";
+    auto first = cast<RankedTensorType>(getOutputs().front().getType());
+    if (tensor.getShape() != first.getShape())
+      return emitOpError("result is ") << tensor << ", expected the rows of " << first;
   }
   return success();
 }

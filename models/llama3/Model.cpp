@@ -2,94 +2,50 @@
 
 #include "models/llama3/Model.h"
 
+#include "models/Rope.h"
 #include "models/llama3/Weights.h"
+
+#include <ranges>
 
 namespace llama4::llama3 {
 
-using graph::Element;
 using graph::Entry;
 using graph::Graph;
-using graph::kSymbol;
 using graph::Tensor;
 using models::ModelOptions;
 
-static constexpr const char *kRopeTable = "rope";
-
-Decoder::Decoder(const Module &parent, const std::string &name, const ModelConfig &config)
-    : Module(parent, name),
-      embedding_(*this, "embed_tokens", config.vocabularySize, config.hiddenSize),
-      norm_(*this, "norm", config.hiddenSize, config.rmsNormEps) {
-  for (int64_t i = 0; i < config.layers; ++i)
-    layers_.emplace_back(*this, "layers." + std::to_string(i), config, i);
-}
-
-Tensor Decoder::hidden(Tensor ids, const StepInputs &step) const {
-  Tensor x = embedding_(ids);
-  for (const DecoderLayer &layer : layers_)
-    x = layer(x, step);
-  return x;
-}
+using Decoder = models::Decoder<DecoderLayer, StepInputs>;
 
 static void declareStep(const Decoder &decoder, const ModelConfig &config,
                         const ModelOptions &options) {
   Entry &entry = decoder.graph().addEntry("step", "T", options.maxStepTokens);
-  Tensor ids = entry.input("ids", {Element::I32, {kSymbol}}, "ids");
-  const graph::TensorType angles = {Element::F32, {kSymbol, config.headDim / 2}};
   StepInputs step;
-  step.cos = entry.input("cos", angles, "cos", kRopeTable);
-  step.sin = entry.input("sin", angles, "sin", kRopeTable);
+  Tensor ids = models::declareTokens(entry, config, step.cos, step.sin);
   step.batch = entry.batch();
   step.kv = entry.kv({"full", 0, config.layers, config.kvHeads, config.headDim, options.kvType});
   entry.output(decoder.hidden(ids, step));
 }
 
-static void declareLogits(const Decoder &decoder, const graph::Linear &head,
-                          const ModelConfig &config, const ModelOptions &options) {
-  Entry &entry = decoder.graph().addEntry("logits", "R", options.maxBatchSize);
-  Tensor hidden =
-      entry.input("hidden", {Element::F32, {options.maxStepTokens, config.hiddenSize}}, "hidden");
-  Tensor rows = entry.input("rows", {Element::I32, {kSymbol}}, "rows");
-  entry.output(head(decoder.norm()(gather(hidden, rows))));
-}
-
-/// The head shares the embedding table where the configuration says so.
-static graph::Linear makeHead(const graph::Module &root, const Decoder &decoder,
-                              const ModelConfig &config) {
-  if (config.tieWordEmbeddings)
-    return {root, "lm_head", decoder.embedding().weight()};
-  return {root, "lm_head", config.hiddenSize, config.vocabularySize, /*withBias=*/false};
-}
-
-static void describe(Graph &graph, const ModelConfig &config, const ModelOptions &options) {
-  graph.model["family"] = "llama3";
-  graph.model["vocab_size"] = config.vocabularySize;
-  graph.model["hidden_size"] = config.hiddenSize;
-  graph.model["num_layers"] = config.layers;
-  graph.model["max_position"] = config.maxPosition;
-  graph.model["num_parameters"] = graph.parameterCount();
-  models::writeTokenIds(config.tokens, graph);
-  models::writeOptions(options, config.maxPosition, graph);
-}
-
 Result<std::unique_ptr<Graph>> build(const Checkpoint &checkpoint, const ModelOptions &options) {
   LLAMA4_ASSIGN_OR_RETURN(const ModelConfig config, readConfig(checkpoint));
   LLAMA4_RETURN_IF_ERROR(models::checkOptions(options, config.maxPosition));
-  auto weights = std::make_shared<Weights>(checkpoint, config);
+  auto weights = std::make_shared<Weights>(checkpoint, config, options);
   auto graph =
       std::make_unique<Graph>([weights](const std::string &name, std::span<const int64_t> dims) {
         return weights->resolve(name, dims);
       });
-  LLAMA4_ASSIGN_OR_RETURN(std::vector<float> invFreq, readInvFreq(checkpoint, config.headDim));
-  graph->addRopeTable(kRopeTable, std::move(invFreq));
+  LLAMA4_ASSIGN_OR_RETURN(std::vector<float> invFreq,
+                          models::computeInvFreq(checkpoint, config.rope, config.headDim));
+  graph->addRopeTable(models::kRopeTable, std::move(invFreq));
   const graph::Module root(*graph);
-  const Decoder decoder(root, "model", config);
-  const graph::Linear head = makeHead(root, decoder, config);
+  const Decoder decoder(root, "model", config, std::views::iota(int64_t{0}, config.layers));
+  const graph::Linear head = models::makeHead(root, decoder.embedding(), config);
   declareStep(decoder, config, options);
-  declareLogits(decoder, head, config, options);
+  models::declareLogits(*graph, decoder.norm(), head, config, options);
   LLAMA4_RETURN_IF_ERROR(graph->status());
   LLAMA4_RETURN_IF_ERROR(weights->checkAllUsed());
   graph->close();
-  describe(*graph, config, options);
+  models::describe(*graph, "llama3", config.layers, config, options);
   for (std::string &remark : weights->remarks())
     graph->remark(std::move(remark));
   return graph;

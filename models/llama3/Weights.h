@@ -4,18 +4,18 @@
 // layouts. GGUF files have other names, and the rows of query and key projections permuted inside
 // every head for interleaved RoPE:
 //
-//   model.embed_tokens.weight                        token_embd.weight             [V, H]
-//   model.layers.N.input_layernorm.weight            blk.N.attn_norm.weight        [H]
-//   model.layers.N.self_attn.q_proj.weight           blk.N.attn_q.weight           [heads * dim, H]
-//   model.layers.N.self_attn.k_proj.weight           blk.N.attn_k.weight           [kv heads * dim,
-//   H] model.layers.N.self_attn.v_proj.weight           blk.N.attn_v.weight           [kv heads *
-//   dim, H] model.layers.N.self_attn.o_proj.weight           blk.N.attn_output.weight      [H,
-//   heads * dim] model.layers.N.post_attention_layernorm.weight   blk.N.ffn_norm.weight         [H]
-//   model.layers.N.mlp.gate_proj.weight              blk.N.ffn_gate.weight         [F, H]
-//   model.layers.N.mlp.up_proj.weight                blk.N.ffn_up.weight           [F, H]
-//   model.layers.N.mlp.down_proj.weight              blk.N.ffn_down.weight         [H, F]
-//   model.norm.weight                                output_norm.weight            [H]
-//   lm_head.weight (absent when tied)                output.weight                 [V, H]
+//   model.embed_tokens.weight                        token_embd.weight          [V, H]
+//   model.layers.N.input_layernorm.weight            blk.N.attn_norm.weight     [H]
+//   model.layers.N.self_attn.q_proj.weight           blk.N.attn_q.weight        [heads * dim, H]
+//   model.layers.N.self_attn.k_proj.weight           blk.N.attn_k.weight        [kv heads * dim, H]
+//   model.layers.N.self_attn.v_proj.weight           blk.N.attn_v.weight        [kv heads * dim, H]
+//   model.layers.N.self_attn.o_proj.weight           blk.N.attn_output.weight   [H, heads * dim]
+//   model.layers.N.post_attention_layernorm.weight   blk.N.ffn_norm.weight      [H]
+//   model.layers.N.mlp.gate_proj.weight              blk.N.ffn_gate.weight      [F, H]
+//   model.layers.N.mlp.up_proj.weight                blk.N.ffn_up.weight        [F, H]
+//   model.layers.N.mlp.down_proj.weight              blk.N.ffn_down.weight      [H, F]
+//   model.norm.weight                                output_norm.weight         [H]
+//   lm_head.weight (absent when tied)                output.weight              [V, H]
 //
 // Every projection may have a `bias` beside its `weight`.
 //
@@ -23,46 +23,31 @@
 #ifndef LLAMA4_MODELS_LLAMA3_WEIGHTS_H
 #define LLAMA4_MODELS_LLAMA3_WEIGHTS_H
 
-#include "compiler/graph/Graph.h"
+#include "models/StoredWeights.h"
 #include "models/llama3/Config.h"
-
-#include <map>
-#include <set>
 
 namespace llama4::llama3 {
 
 /// The GGUF name of a canonical name; empty where GGUF has none.
 std::string ggufName(const std::string &canonical);
 
-/// Finds parameters in a checkpoint and keeps account of what was asked for.
+/// Finds the parameters of the model in its checkpoint.
 class Weights {
 public:
-  /// Refers to both arguments; they must outlive the object.
-  Weights(const Checkpoint &checkpoint, const ModelConfig &config)
-      : checkpoint_(checkpoint), config_(config) {}
+  /// Refers to the checkpoint and to `config`; they must outlive the object.
+  Weights(const Checkpoint &checkpoint, const ModelConfig &config,
+          const models::ModelOptions &options);
 
-  /// The tensor behind `canonical`, checked to have the extents `dims`. In a checkpoint without
-  /// weights every parameter has the type that dtype says. Errors name file, tensor and, for a
-  /// missing one, the nearest name.
+  /// The tensor behind `canonical`, checked to have the extents `dims`.
   Result<graph::StoredTensor> resolve(const std::string &canonical, std::span<const int64_t> dims);
-
-  /// An error where the checkpoint holds a tensor that was neither resolved nor is known to be
-  /// superfluous (buffers that older checkpoints saved, the head of a tied model).
+  /// See models::StoredWeights; the head of a tied model is superfluous.
   Status checkAllUsed() const;
-
-  /// One sentence for each stored type that the artifact doesn't have.
-  std::vector<std::string> remarks() const;
+  std::vector<std::string> remarks() const { return stored_.remarks(); }
 
 private:
-  Status missing(const std::string &source);
-  bool isSuperfluous(const std::string &source) const;
-  Result<graph::Element> elementFor(const SourceTensor &tensor);
-
-  const Checkpoint &checkpoint_;
+  bool isGguf_;
   const ModelConfig &config_;
-  std::set<std::string> used_; ///< names in the checkpoint
-  bool reportedMissing_ = false;
-  std::map<DType, std::pair<graph::Element, int64_t>> converted_;
+  models::StoredWeights stored_;
 };
 
 } // namespace llama4::llama3

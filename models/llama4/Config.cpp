@@ -5,45 +5,22 @@
 #include "runtime/format/Quoted.h"
 
 #include <algorithm>
+#include <array>
 
 namespace llama4::llama4text {
 
 // Larger than any model; products of two of them fit in int64 with room to spare.
 static constexpr int64_t kMaxWidth = int64_t{1} << 20;
+/// Extents of a vision tower: their products stay below 2^50.
+static constexpr int64_t kMaxVisionSize = int64_t{1} << 16;
 static constexpr int64_t kMaxLayers = 4096;
 static constexpr int64_t kMaxExperts = 65536;
-static constexpr int64_t kMaxVocabulary = int64_t{1} << 24;
 static constexpr int64_t kMaxPositions = int64_t{1} << 40;
 static constexpr double kDefaultTheta = 500000.0;
 
 int64_t ModelConfig::countLayers(bool chunked) const {
   return std::count_if(layers.begin(), layers.end(),
                        [chunked](const LayerFacts &layer) { return layer.isChunked == chunked; });
-}
-
-static Status readSizes(const Config &text, ModelConfig &model) {
-  LLAMA4_ASSIGN_OR_RETURN(model.vocabularySize, text.integer("vocab_size", 1, kMaxVocabulary));
-  LLAMA4_ASSIGN_OR_RETURN(model.hiddenSize, text.integer("hidden_size", 1, kMaxWidth));
-  LLAMA4_ASSIGN_OR_RETURN(model.intermediateSize, text.integer("intermediate_size", 1, kMaxWidth));
-  LLAMA4_ASSIGN_OR_RETURN(int64_t layers, text.integer("num_hidden_layers", 1, kMaxLayers));
-  model.layers.resize(static_cast<size_t>(layers));
-  LLAMA4_ASSIGN_OR_RETURN(model.heads, text.integer("num_attention_heads", 1, 4096));
-  LLAMA4_ASSIGN_OR_RETURN(model.kvHeads, text.integer("num_key_value_heads", 1, 4096, model.heads));
-  LLAMA4_ASSIGN_OR_RETURN(model.maxPosition,
-                          text.integer("max_position_embeddings", 1, kMaxPositions));
-  LLAMA4_ASSIGN_OR_RETURN(model.rmsNormEps, text.number("rms_norm_eps", 0, 1, 1e-5));
-  if (model.heads % model.kvHeads != 0)
-    return text.error("num_key_value_heads", std::to_string(model.kvHeads),
-                      "a divisor of num_attention_heads, " + std::to_string(model.heads));
-  if (!text.has("head_dim") && model.hiddenSize % model.heads != 0)
-    return text.error("hidden_size", std::to_string(model.hiddenSize),
-                      "a multiple of num_attention_heads, " + std::to_string(model.heads) +
-                          ", or a field head_dim");
-  LLAMA4_ASSIGN_OR_RETURN(model.headDim,
-                          text.integer("head_dim", 1, 65536, model.hiddenSize / model.heads));
-  if (model.headDim % 2 != 0)
-    return text.error("head_dim", std::to_string(model.headDim), "an even number, for RoPE");
-  return {};
 }
 
 /// Layers with a mixture of experts: `moe_layers`, or every interleave_moe_layer_step-th.
@@ -135,8 +112,6 @@ static Status readAttention(const Config &text, ModelConfig &model) {
   LLAMA4_ASSIGN_OR_RETURN(model.attnScale, text.number("attn_scale", 0, 1e6, 0.1));
   LLAMA4_ASSIGN_OR_RETURN(model.floorScale, text.integer("floor_scale", 1, kMaxPositions, 8192));
   LLAMA4_ASSIGN_OR_RETURN(model.rope, text.rope(kDefaultTheta));
-  if (model.rope.scaling == RopeScaling::FrequencyFactors)
-    return text.error("rope_scaling", "frequency factors of a tensor", "llama3, linear or none");
   int64_t chunked = 0, full = 0;
   for (LayerFacts &layer : model.layers) {
     layer.isChunked = layer.usesRope && model.chunk > 0;
@@ -146,9 +121,7 @@ static Status readAttention(const Config &text, ModelConfig &model) {
 }
 
 static Status readSwitches(const Config &text, ModelConfig &model) {
-  LLAMA4_ASSIGN_OR_RETURN(std::string activation, text.string("hidden_act", "silu"));
-  if (activation != "silu" && activation != "swish")
-    return text.error("hidden_act", quoteName(activation), "silu");
+  LLAMA4_RETURN_IF_ERROR(models::readActivation(text));
   LLAMA4_ASSIGN_OR_RETURN(std::string type, text.string("model_type", "llama4_text"));
   if (type != "llama4_text")
     return text.error("model_type", quoteName(type), "llama4_text");
@@ -159,8 +132,32 @@ static Status readSwitches(const Config &text, ModelConfig &model) {
                     "torch_dtype", "dtype", "pad_token_id", "_name_or_path", "return_dict",
                     "output_attentions", "output_hidden_states", "output_router_logits",
                     "router_aux_loss_coef", "router_jitter_noise", "for_llm_compressor",
-                    "_attn_implementation_autoset"});
+                    "_attn_implementation_autoset", "unk_token_id"});
   return {};
+}
+
+/// Parameters of the vision tower and its projector (vision_model.*, multi_modal_projector.*), 0
+/// where a field is missing: only text is compiled, nothing else needs them.
+static Result<int64_t> countVisionParameters(const Config &vision, int64_t textHidden) {
+  std::array<int64_t, 9> fields = {};
+  constexpr std::array<const char *, 9> names = {
+      "hidden_size",         "intermediate_size",    "num_hidden_layers",
+      "num_channels",        "image_size",           "patch_size",
+      "projector_input_dim", "projector_output_dim", "vision_output_dim"};
+  for (size_t i = 0; i < names.size(); ++i) {
+    if (!vision.has(names[i]))
+      return 0;
+    LLAMA4_ASSIGN_OR_RETURN(fields[i], vision.integer(names[i], 1, kMaxVisionSize));
+  }
+  const auto [hidden, inner, layers, channels, image, patch, adapterIn, adapterOut, output] =
+      fields;
+  const int64_t side = image / patch;
+  const int64_t attention = 4 * (hidden * hidden + hidden);
+  const int64_t mlp = 2 * hidden * inner + inner + hidden;
+  const int64_t norms = 2 * 2 * hidden; // weights and biases, before and behind the layers too
+  return channels * patch * patch * hidden + hidden + (side * side + 1) * hidden + norms +
+         layers * (attention + mlp + norms) + inner * adapterIn + adapterOut * adapterOut +
+         output * textHidden;
 }
 
 /// The fields around text_config, none of which concerns the text part.
@@ -182,6 +179,8 @@ static Status readOuter(const Config &config, ModelConfig &model) {
   if (config.has("vision_config")) {
     LLAMA4_ASSIGN_OR_RETURN(Config vision, config.section("vision_config"));
     vision.acknowledgeAll();
+    LLAMA4_ASSIGN_OR_RETURN(model.visionParameters,
+                            countVisionParameters(vision, model.hiddenSize));
   }
   return {};
 }
@@ -195,7 +194,11 @@ Result<ModelConfig> readConfig(const Checkpoint &checkpoint) {
     LLAMA4_ASSIGN_OR_RETURN(section, config.section("text_config"));
   }
   const Config &text = section ? *section : config;
-  LLAMA4_RETURN_IF_ERROR(readSizes(text, model));
+  LLAMA4_RETURN_IF_ERROR(
+      models::readSizes(text, {.maxPosition = std::nullopt, .rmsNormEps = 1e-5}, model));
+  LLAMA4_ASSIGN_OR_RETURN(model.intermediateSize, text.integer("intermediate_size", 1, kMaxWidth));
+  LLAMA4_ASSIGN_OR_RETURN(int64_t layers, text.integer("num_hidden_layers", 1, kMaxLayers));
+  model.layers.resize(static_cast<size_t>(layers));
   LLAMA4_RETURN_IF_ERROR(readExperts(text, model));
   LLAMA4_RETURN_IF_ERROR(readAttention(text, model));
   LLAMA4_RETURN_IF_ERROR(readSwitches(text, model));

@@ -7,10 +7,8 @@
 #ifndef LLAMA4_MODELS_LLAMA4_CONFIG_H
 #define LLAMA4_MODELS_LLAMA4_CONFIG_H
 
-#include "compiler/checkpoint/CompressedTensors.h"
-#include "models/TokenIds.h"
+#include "models/TextModel.h"
 
-#include <optional>
 #include <string>
 #include <vector>
 
@@ -24,31 +22,20 @@ struct LayerFacts {
   int64_t stateLayer = 0; ///< index among the layers of its kind of state
 };
 
-struct ModelConfig {
-  int64_t vocabularySize = 0;
-  int64_t hiddenSize = 0;
+struct ModelConfig : models::TextConfig {
   int64_t intermediateSize = 0;    ///< of an expert and of the shared expert
   int64_t intermediateSizeMlp = 0; ///< of a dense layer; 0 where there is none
-  int64_t heads = 0;
-  int64_t kvHeads = 0; ///< divides heads
-  int64_t headDim = 0; ///< even
-  int64_t maxPosition = 0;
   int64_t experts = 0;
   int64_t expertsPerToken = 0;
-  int64_t chunk = 0; ///< attention_chunk_size of the RoPE layers; 0 = full attention
-  double rmsNormEps = 0;
-  bool usesQkNorm = false; ///< on the RoPE layers
-  bool attentionBias = false;
-  bool tieWordEmbeddings = false;
+  int64_t chunk = 0;             ///< attention_chunk_size of the RoPE layers; 0 = full attention
+  bool usesQkNorm = false;       ///< on the RoPE layers
   bool tunesTemperature = false; ///< on the NoPE layers
   double attnScale = 0;
   int64_t floorScale = 1;
   RopeParameters rope;
   std::vector<LayerFacts> layers;
-  models::TokenIds tokens;
-  std::optional<DType> storedType; ///< what dtype says; only for checkpoints without weights
-  bool isMultimodal = false;       ///< weights are called language_model.*
-  std::optional<CompressedTensors> quantization;
+  bool isMultimodal = false;        ///< weights are called language_model.*
+  int64_t visionParameters = 0;     ///< of the vision part, which is left out; 0 = not known
   std::vector<std::string> remarks; ///< choices the configuration leaves to the reader
 
   /// Layers with chunked, or with full, attention.

@@ -82,7 +82,8 @@ Moe::Moe(const Module &parent, const std::string &name, const ModelConfig &confi
 
 Tensor Moe::forward(Tensor x) const {
   graph::Routing routing = route(router_(x), expertsPerToken_);
-  return sharedExpert_(x) + experts_(x, routing);
+  Tensor routed = experts_(x, routing);
+  return routed + sharedExpert_(x);
 }
 
 //===----------------------------------------------------------------------===//

@@ -11,27 +11,11 @@
 #ifndef LLAMA4_MODELS_LLAMA4_MODEL_H
 #define LLAMA4_MODELS_LLAMA4_MODEL_H
 
-#include "models/ModelOptions.h"
 #include "models/llama4/Layers.h"
 
 #include <memory>
 
 namespace llama4::llama4text {
-
-/// Token embedding, decoder layers and the final norm ("model").
-class Decoder : public graph::Module {
-public:
-  Decoder(const Module &parent, const std::string &name, const ModelConfig &config);
-  /// ids i32[T] -> the residual stream f32[T, H].
-  graph::Tensor hidden(graph::Tensor ids, const StepInputs &step) const;
-  const graph::RmsNorm &norm() const { return norm_; }
-  const graph::Embedding &embedding() const { return embedding_; }
-
-private:
-  graph::Embedding embedding_;
-  std::vector<DecoderLayer> layers_;
-  graph::RmsNorm norm_;
-};
 
 /// Declares the model; see models::buildModel.
 Result<std::unique_ptr<graph::Graph>> build(const Checkpoint &checkpoint,

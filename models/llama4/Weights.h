@@ -7,6 +7,16 @@
 //   fused        experts.gate_up_proj [E, H, 2 F] (gate first), experts.down_proj [E, F, H],
 //                both [inputs, outputs]
 //   per expert   experts.N.gate_proj.weight [F, H] and so on, [outputs, inputs]
+//   GGUF         blk.N.ffn_{gate,up,down}_exps.weight, [E, outputs, inputs]
+//
+// GGUF files call the others as follows, without a permutation of rows:
+//
+//   self_attn.{q,k,v,o}_proj                attn_{q,k,v,output}
+//   input_layernorm                         attn_norm
+//   post_attention_layernorm                ffn_norm
+//   feed_forward.router                     ffn_gate_inp
+//   feed_forward.shared_expert.gate_proj    ffn_gate_shexp (and up, down)
+//   feed_forward.gate_proj                  ffn_gate       (and up, down; dense layers)
 //
 // Any weight may be stored as FP8 numbers with a scale per row beside it (CompressedTensors.h).
 //
@@ -14,54 +24,33 @@
 #ifndef LLAMA4_MODELS_LLAMA4_WEIGHTS_H
 #define LLAMA4_MODELS_LLAMA4_WEIGHTS_H
 
-#include "models/ModelOptions.h"
+#include "models/StoredWeights.h"
 #include "models/llama4/Config.h"
-
-#include <map>
-#include <set>
 
 namespace llama4::llama4text {
 
-/// Finds parameters in a checkpoint and keeps account of what was asked for.
+/// Finds the parameters of the model in its checkpoint.
 class Weights {
 public:
-  /// Refers to `checkpoint` and `config`; they must outlive the object.
+  /// Refers to the checkpoint and to `config`; they must outlive the object.
   Weights(const Checkpoint &checkpoint, const ModelConfig &config,
-          const models::ModelOptions &options)
-      : checkpoint_(checkpoint), config_(config), isFloat32_(options.compute == "float32") {}
+          const models::ModelOptions &options);
 
-  /// Where the values of `canonical` are, checked to have the extents `dims`. In a checkpoint
-  /// without weights every parameter has the type that dtype says. Errors name file, tensor and,
-  /// for a missing one, the nearest name.
+  /// Where the values of `canonical` are, checked to have the extents `dims`.
   Result<graph::StoredTensor> resolve(const std::string &canonical, std::span<const int64_t> dims);
-
-  /// An error where the checkpoint holds a tensor that was neither resolved nor belongs to the
-  /// vision part nor is known to be superfluous.
+  /// See models::StoredWeights; the vision part and the head of a tied model are superfluous.
   Status checkAllUsed() const;
-
-  /// One sentence for each stored type that the artifact doesn't have, and for what is left out.
+  /// As there, and what is left out.
   std::vector<std::string> remarks() const;
 
 private:
-  Result<graph::StoredTensor> resolveExperts(const std::string &canonical,
+  Result<graph::StoredTensor> resolveExperts(const std::string &name,
                                              std::span<const int64_t> dims);
-  Result<graph::StoredTensor> resolvePerExpert(const std::string &pattern,
-                                               std::span<const int64_t> dims);
-  /// The tensor `source` of exactly `dims`, counted as used.
-  Result<const SourceTensor *> take(const std::string &source, std::span<const int64_t> dims);
-  /// Checks and counts the scale of an FP8 tensor.
-  Status takeScale(const SourceTensor &tensor);
-  Status missing(const std::string &source);
   bool isVision(std::string_view source) const;
-  bool isSuperfluous(std::string_view source) const;
-  Result<graph::Element> elementFor(const SourceTensor &tensor);
 
-  const Checkpoint &checkpoint_;
+  bool isGguf_;
   const ModelConfig &config_;
-  bool isFloat32_;
-  std::set<std::string> used_; ///< names in the checkpoint
-  bool reportedMissing_ = false;
-  std::map<DType, std::pair<graph::Element, int64_t>> converted_;
+  models::StoredWeights stored_;
 };
 
 } // namespace llama4::llama4text

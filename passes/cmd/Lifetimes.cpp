@@ -12,6 +12,8 @@ using namespace llama4::cmd;
 static FailureOr<uint64_t> sizeAtBound(AllocOp alloc, int64_t bound) {
   RankedTensorType type = alloc.getType().getTensor();
   std::optional<uint64_t> row = type.isDynamicDim(0) ? getRowBytes(type) : std::nullopt;
+  if (row)
+    row = checkedMul(*row, static_cast<uint64_t>(lm::getRowsPerSymbol(type)));
   std::optional<uint64_t> bytes = row ? checkedMul(*row, bound) : std::nullopt;
   if (bytes)
     bytes = checkedAlign(*bytes, arenaAlignment);

@@ -47,6 +47,33 @@ LogicalResult verifyKernel(cmd::KernelOp kernel) {
   return success();
 }
 
+cmd::KernelOp getKernel(cmd::DispatchOp dispatch) {
+  return SymbolTable::lookupNearestSymbolFrom<cmd::KernelOp>(dispatch, dispatch.getKernelAttr());
+}
+
+/// The dispatch that writes `buffer`, if one does, and which of its results it is.
+std::pair<cmd::DispatchOp, size_t> findWriter(Value buffer) {
+  for (Operation *user : buffer.getUsers())
+    if (auto dispatch = dyn_cast<cmd::DispatchOp>(user))
+      if (auto it = llvm::find(dispatch.getOuts(), buffer); it != dispatch.getOuts().end())
+        return {dispatch, std::distance(dispatch.getOuts().begin(), it)};
+  return {};
+}
+
+/// A grouped linear reads the tiles of a grouping that fits it.
+LogicalResult verifyTiles(cmd::DispatchOp dispatch) {
+  auto linear = dyn_cast<lm::LinearOp>(getKernel(dispatch).getFusedOp());
+  if (!linear || !linear.getTiles())
+    return success();
+  auto argument = dyn_cast<BlockArgument>(linear.getTiles());
+  auto [writer, result] = findWriter(dispatch.getIns()[argument.getArgNumber()]);
+  auto groups = writer ? dyn_cast<lm::GroupByExpertOp>(getKernel(writer).getFusedOp())
+                       : lm::GroupByExpertOp();
+  if (!groups || groups.getResult(result) != groups.getTiles())
+    return dispatch.emitOpError("has tiles that are not those of an lm.group_by_expert");
+  return kernel::verifyGroups(linear, groups);
+}
+
 struct CmdVerifyPass : llama4::impl::CmdVerifyBase<CmdVerifyPass> {
   void runOnOperation() override {
     for (auto entry : getOperation().getOps<cmd::EntryOp>())
@@ -64,6 +91,9 @@ private:
       return failure();
     if (!entry.getArena())
       return entry.emitOpError("has no arena; run cmd-plan-memory");
+    for (auto dispatch : entry.getBody().front().getOps<cmd::DispatchOp>())
+      if (failed(verifyTiles(dispatch)))
+        return failure();
     for (const cmd::Lifetime &lifetime : *lifetimes)
       if (failed(verifyPlace(lifetime, *entry.getArena())))
         return failure();

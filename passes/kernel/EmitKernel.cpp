@@ -74,6 +74,8 @@ static LogicalResult emitTile(KernelFrame &frame, Operation *op, Value tile) {
     return emitRowTile(frame, row, tile);
   if (auto linear = dyn_cast<lm::LinearOp>(op))
     return emitLinearTile(frame, linear, tile);
+  if (auto groups = dyn_cast<lm::GroupByExpertOp>(op))
+    return emitGroupTile(frame, groups);
   return emitAttentionTile(frame, cast<lm::AttentionOp>(op), tile);
 }
 
@@ -108,6 +110,17 @@ static void loadFrame(KernelFrame &frame, cmd::KernelOp kernel, Value dispatch) 
     bind(result);
 }
 
+/// The bound of the grid is one tile of rows for each row; a worker's share of it becomes its share
+/// of the tiles that there are.
+static void shareTiles(KernelFrame &frame, lm::LinearOp op, Value bound,
+                       std::initializer_list<Value *> ends) {
+  Ir &ir = frame.ir;
+  Value count = loadGroupCount(ir, frame.bindings.lookup(op.getTiles()));
+  Value real = ir.mul(count, linearUnits(op));
+  for (Value *end : ends)
+    *end = ir.fold<arith::DivUIOp>(ir.mul(*end, real), bound);
+}
+
 LogicalResult kernel::emitKernel(OpBuilder &builder, cmd::KernelOp kernel, int64_t &numGathers) {
   Operation *op = kernel.getFusedOp();
   AffineMap grid = kernelGrid(op);
@@ -128,6 +141,8 @@ LogicalResult kernel::emitKernel(OpBuilder &builder, cmd::KernelOp kernel, int64
   loadFrame(frame, kernel, function.getArgument(0));
   Value begin = ir.make<arith::ExtUIOp>(builder.getI64Type(), function.getArgument(1));
   Value end = ir.make<arith::ExtUIOp>(builder.getI64Type(), function.getArgument(2));
+  if (auto linear = dyn_cast<lm::LinearOp>(op); linear && linear.getTiles())
+    shareTiles(frame, linear, loadTiles(ir, function.getArgument(0)), {&begin, &end});
   auto tiles = ir.make<scf::ForOp>(begin, end, ir.index(1));
   ir.make<LLVM::ReturnOp>(ValueRange());
   builder.setInsertionPointToStart(tiles.getBody());

@@ -16,6 +16,15 @@ mlir::LogicalResult emitEmbedTile(KernelFrame &frame, lm::EmbedOp op, mlir::Valu
 mlir::LogicalResult emitRowTile(KernelFrame &frame, lm::RowOp op, mlir::Value tile);
 mlir::LogicalResult emitLinearTile(KernelFrame &frame, lm::LinearOp op, mlir::Value tile);
 mlir::LogicalResult emitAttentionTile(KernelFrame &frame, lm::AttentionOp op, mlir::Value tile);
+mlir::LogicalResult emitGroupTile(KernelFrame &frame, lm::GroupByExpertOp op);
+
+/// The fields of tile `index` of `lm.group_by_expert`, i64.
+struct GroupTile {
+  mlir::Value expert, firstRow, rows;
+};
+GroupTile loadGroupTile(Ir &ir, mlir::Value tiles, mlir::Value index);
+/// The number of tiles that have rows, i64.
+mlir::Value loadGroupCount(Ir &ir, mlir::Value tiles);
 
 /// Calls the micro-kernel `symbol`, declared at the top of the module where it isn't yet.
 void callCore(Ir &ir, llvm::StringRef symbol, mlir::ValueRange arguments);

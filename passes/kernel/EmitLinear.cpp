@@ -1,6 +1,7 @@
 //===- EmitLinear.cpp - one tile of a linear ------------------------------===//
 //
-// A tile is a block of tokens x one unit of one group. For every segment and every panel of the
+// A tile is a block of tokens x one unit of one group; of a grouped linear, the rows of one tile of
+// lm.group_by_expert x one unit. For every segment and every panel of the
 // unit the core writes 16 columns of all tokens, into the tile in scratch (one float row per
 // segment and token) or directly into the result; then the epilogue runs token by token.
 //
@@ -30,9 +31,9 @@ static const microkernels::LinearCore *coreOf(lm::LinearOp op, unsigned segment)
       findLinearCore(input.getElementType(), weight.getElementType());
   if (!core)
     op.emitOpError("multiplies ") << input << " with " << weight << ", but no micro-kernel does";
-  else if (input.getDimSize(1) % core->kMultiple != 0)
+  else if (lm::getColumns(input) % core->kMultiple != 0)
     op.emitOpError("has rows of ")
-        << input.getDimSize(1) << " columns, but " << StringRef(core->symbol)
+        << lm::getColumns(input) << " columns, but " << StringRef(core->symbol)
         << " needs a multiple of " << core->kMultiple;
   else
     return core;
@@ -62,6 +63,7 @@ private:
   lm::LinearOp op_;
   int64_t tokens_;
   Value firstToken_, numTokens_;
+  Value expert_; ///< of a grouped linear, else null
 };
 
 } // namespace
@@ -85,8 +87,15 @@ LogicalResult LinearEmitter::check() {
 
 void LinearEmitter::emit(Value tile) {
   int64_t units = linearUnits(op_);
-  firstToken_ = ir_.mul(ir_.div(tile, units), tokens_);
-  numTokens_ = ir_.min(ir_.sub(frame_.symbol, firstToken_), ir_.index(tokens_));
+  if (Value tiles = op_.getTiles()) {
+    GroupTile rows = loadGroupTile(ir_, frame_.bindings.lookup(tiles), ir_.div(tile, units));
+    expert_ = rows.expert;
+    firstToken_ = rows.firstRow;
+    numTokens_ = rows.rows;
+  } else {
+    firstToken_ = ir_.mul(ir_.div(tile, units), tokens_);
+    numTokens_ = ir_.min(ir_.sub(frame_.symbol, firstToken_), ir_.index(tokens_));
+  }
   emitGroups(0, ir_.rem(tile, units));
 }
 
@@ -139,11 +148,15 @@ void LinearEmitter::emitGroup(unsigned group, Value unit) {
 void LinearEmitter::emitPanels(unsigned segment, Value firstPanel, Value count, Value out,
                                Value outStep, int64_t outStride) {
   RankedTensorType input = tensorOf(op_.getInput());
-  int64_t k = input.getDimSize(1), rowBytes = storedRowBytes(input);
+  int64_t k = lm::getColumns(input), rowBytes = storedRowBytes(input);
   const microkernels::LinearCore *core = coreOf(op_, segment);
   Value weight = op_.getWeights()[segment];
   int64_t panelBytes = pack::panelBytes(core->encoding, k);
   Value act = ir_.at(frame_.bindings.lookup(op_.getInput()), ir_.mul(firstToken_, rowBytes));
+  if (expert_) {
+    int64_t panels = llvm::divideCeil(lm::getMatrixRows(tensorOf(weight)), kPanel);
+    firstPanel = ir_.add(ir_.mul(expert_, panels), firstPanel);
+  }
   Value panels = ir_.at(frame_.bindings.lookup(weight), ir_.mul(firstPanel, panelBytes));
   forEach(ir_, count, [&](Value index) {
     Value column = ir_.at(out, ir_.mul(index, outStep));

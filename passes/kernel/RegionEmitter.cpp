@@ -56,8 +56,8 @@ void RegionEmitter::prepare() {
     auto type = cast<RankedTensorType>(element.getSource().getType());
     Value base = frame_.bindings.lookup(element.getSource());
     Value row = site_.row;
-    if (Value rows = element.getRows())
-      row = ir_.loadInt32(ir_.at(frame_.bindings.lookup(rows), ir_.mul(row, 4)));
+    if (element.getRows())
+      row = loadRowIndex(element);
     elementRows_[&op] =
         type.getRank() == 1 ? base : ir_.at(base, ir_.mul(row, storedRowBytes(type)));
   }
@@ -65,6 +65,18 @@ void RegionEmitter::prepare() {
     int64_t bytes = storedRowBytes(cast<RankedTensorType>(result.getType()));
     resultRows_[result] = ir_.at(frame_.bindings.lookup(result), ir_.mul(site_.row, bytes));
   }
+}
+
+/// The row that `element` reads instead of the region's own. Indices over the symbol lie side by
+/// side, those of slots in rows.
+Value RegionEmitter::loadRowIndex(lm::ElementOp element) {
+  auto type = cast<RankedTensorType>(element.getRows().getType());
+  Value base = frame_.bindings.lookup(element.getRows()), row = site_.row;
+  if (type.getRank() == 1)
+    return ir_.loadInt32(ir_.at(base, ir_.mul(row, 4)));
+  if (std::optional<uint64_t> slot = element.getSlot())
+    row = ir_.add(ir_.mul(row, type.getDimSize(1)), static_cast<int64_t>(*slot));
+  return ir_.loadInt32(ir_.at(base, ir_.mul(row, storedRowBytes(type))));
 }
 
 void RegionEmitter::prepareKv(lm::KvPutOp put) {
@@ -279,7 +291,7 @@ static LogicalResult checkElement(lm::ElementOp op, int64_t columns) {
   auto type = cast<RankedTensorType>(op.getSource().getType());
   if (type.getRank() == 1 && type.isDynamicDim(0))
     return op.emitOpError("reads ") << type << ", expected rows or a row vector";
-  if (type.getRank() == 2 && !getRowBytes(type))
+  if (type.getRank() >= 2 && !getRowBytes(type))
     return op.emitOpError("reads ") << type << ", expected plain rows";
   if (!op.getColumn() && type.getShape().back() < columns)
     return op.emitOpError("reads column ")

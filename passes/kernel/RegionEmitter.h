@@ -83,6 +83,7 @@ private:
 
   // RegionEmitter.cpp: loops, barriers, expressions.
   void prepare();
+  mlir::Value loadRowIndex(lm::ElementOp element);
   void prepareKv(lm::KvPutOp put);
   Chunk makeChunk(mlir::Value start, int64_t lanes, int64_t active);
   Values loop(int64_t lanes, int64_t begin, mlir::Value end, mlir::ValueRange init, ChunkBody body);

@@ -17,7 +17,7 @@ void RegionEmitter::storeResult(Value result, Value value, Chunk &chunk) {
   auto type = cast<RankedTensorType>(result.getType());
   Value row = resultRows_.lookup(result);
   if (isa<lm::BlockType>(type.getElementType()))
-    return storeQuantized(row, type.getDimSize(1), value, chunk);
+    return storeQuantized(row, lm::getColumns(type), value, chunk);
   if (type.getElementType().isBF16())
     return ir_.store(ir_.narrowToBf16(value), chunk.active, ir_.at(row, ir_.mul(chunk.column, 2)));
   ir_.store(value, chunk.active, ir_.at(row, ir_.mul(chunk.column, 4)));

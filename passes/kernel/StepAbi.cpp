@@ -16,7 +16,8 @@ static_assert(offsetof(l4_step, symbol) == 0 && offsetof(l4_step, position) == 8
                   offsetof(l4_step, sequence) == 16 && offsetof(l4_step, page_table) == 40 &&
                   offsetof(l4_step, page_stride) == 72,
               "l4_step is append-only");
-static_assert(offsetof(l4_dispatch, bindings) == 0 && offsetof(l4_dispatch, step) == 8,
+static_assert(offsetof(l4_dispatch, bindings) == 0 && offsetof(l4_dispatch, step) == 8 &&
+                  offsetof(l4_dispatch, tiles) == 24,
               "l4_dispatch is append-only");
 
 Value StepAbi::pointerField(int64_t offset) {
@@ -51,6 +52,11 @@ Value kernel::loadStep(Ir &ir, Value dispatch) {
 
 Value kernel::loadBindings(Ir &ir, Value dispatch) {
   return ir.load(ir.pointerType(), ir.at(dispatch, offsetof(l4_dispatch, bindings)));
+}
+
+Value kernel::loadTiles(Ir &ir, Value dispatch) {
+  Value tiles = ir.load(ir.b.getI32Type(), ir.at(dispatch, offsetof(l4_dispatch, tiles)));
+  return ir.fold<arith::ExtUIOp>(ir.b.getI64Type(), tiles);
 }
 
 int64_t kernel::kvPageBytes(lm::KvLayerType kv) {

@@ -33,6 +33,7 @@ private:
 /// Fields of an l4_dispatch.
 mlir::Value loadStep(Ir &ir, mlir::Value dispatch);
 mlir::Value loadBindings(Ir &ir, mlir::Value dispatch);
+mlir::Value loadTiles(Ir &ir, mlir::Value dispatch);
 
 /// Bytes of one page of a layer's state, or 0 where the state has no page layout: elements that are
 /// not f32 or bf16, an odd head dimension, a kind without page table.

@@ -73,6 +73,19 @@ int64_t kernel::attentionUnit(lm::AttentionOp op) {
   return needed != 0 && unit % needed == 0 ? unit : 0;
 }
 
+LogicalResult kernel::verifyGroups(lm::LinearOp op, lm::GroupByExpertOp groups) {
+  auto rows = static_cast<int64_t>(groups.getTile());
+  int64_t fits = op.getCoreAttr() ? op.getCoreAttr().getTokens() : 0;
+  if (rows > fits)
+    return op.emitOpError("has tiles of ") << rows << " rows, expected at most its own " << fits;
+  int64_t found = groups.getLogits().getType().getDimSize(1);
+  int64_t experts = cast<RankedTensorType>(op.getWeights().front().getType()).getDimSize(0);
+  if (found != experts)
+    return op.emitOpError("has tiles of ")
+           << found << " experts, expected the " << experts << " of its weights";
+  return success();
+}
+
 bool kernel::hasUnits(Operation *op) {
   if (auto linear = dyn_cast<lm::LinearOp>(op))
     return linearUnits(linear) != 0;
@@ -88,12 +101,21 @@ AffineMap kernel::kernelGrid(Operation *op) {
       return AffineMap();
     return AffineMap::get(1, 0, symbol.ceilDiv(core.getTokens()) * units);
   };
-  if (auto linear = dyn_cast<lm::LinearOp>(op))
+  if (isa<lm::GroupByExpertOp>(op))
+    return AffineMap::get(1, 0, getAffineConstantExpr(1, op->getContext()));
+  auto linear = dyn_cast<lm::LinearOp>(op);
+  if (linear && !linear.getTiles())
     return tiles(linear.getCoreAttr(), linearUnits(linear));
+  if (linear && (!linear.getCoreAttr() || linearUnits(linear) == 0))
+    return AffineMap();
+  // No more tiles than rows; how many there are is known on the device.
+  int64_t slots = std::max<int64_t>(1, lm::getRowSlots(op));
+  if (linear)
+    return AffineMap::get(1, 0, symbol * (slots * linearUnits(linear)));
   if (auto attention = dyn_cast<lm::AttentionOp>(op))
     return tiles(attention.getCoreAttr(),
                  attentionUnit(attention) ? attention.getKv().getType().getHeads() : 0);
-  return AffineMap::get(1, 0, symbol);
+  return AffineMap::get(1, 0, symbol * slots);
 }
 
 bool kernel::isDirect(lm::LinearOp op, unsigned group) {
@@ -159,6 +181,8 @@ int64_t kernel::kernelScratchBytes(cmd::KernelOp kernel) {
     return rowScratch(row).bytes();
   if (auto attention = dyn_cast_or_null<lm::AttentionOp>(op))
     return attentionScratch(attention).bytes();
+  if (auto groups = dyn_cast_or_null<lm::GroupByExpertOp>(op))
+    return microkernels::groupScratchBytes(groups.getLogits().getType().getDimSize(1));
   int64_t bytes = 0;
   if (auto linear = dyn_cast_or_null<lm::LinearOp>(op))
     for (unsigned group = 0; group < linear.getGroups().size(); ++group)

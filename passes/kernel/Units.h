@@ -34,6 +34,10 @@ int64_t linearUnits(lm::LinearOp op);
 /// such unit.
 int64_t attentionUnit(lm::AttentionOp op);
 
+/// Checks that the tiles of `groups` are ones that the grouped linear `op` can compute: no more
+/// rows than its own, experts that its weights have.
+mlir::LogicalResult verifyGroups(lm::LinearOp op, lm::GroupByExpertOp groups);
+
 /// True when every epilogue of `op` has a unit; true for ops without epilogues.
 bool hasUnits(mlir::Operation *op);
 

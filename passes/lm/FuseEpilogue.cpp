@@ -68,20 +68,19 @@ Candidate fuseIntoLinear(lm::LinearOp linear, lm::RowOp row) {
       if (llvm::any_of(result.getUsers(), [&](Operation *u) { return u->getParentOp() == row; }))
         read.insert(group);
   OpBuilder builder(linear);
-  OperationState state(builder.getFusedLoc({linear.getLoc(), row.getLoc()}),
-                       lm::LinearOp::getOperationName());
-  state.addOperands(linear.getInput());
+  SmallVector<Value> weights;
   SmallVector<int64_t> groups;
+  SmallVector<std::unique_ptr<Region>> regions;
   Candidate candidate;
   auto addSegments = [&](unsigned group) {
-    state.addOperands(
-        linear.getWeights().slice(linear.getFirstSegment(group), linear.getGroups()[group]));
+    llvm::append_range(weights, linear.getWeights().slice(linear.getFirstSegment(group),
+                                                          linear.getGroups()[group]));
     return linear.getGroups()[group];
   };
   for (unsigned group = 0; group < numGroups; ++group) {
     if (read.contains(group) && group != read.front())
       continue;
-    Region *region = state.addRegion();
+    Region *region = regions.emplace_back(std::make_unique<Region>()).get();
     if (!read.contains(group)) {
       IRMapping mapping;
       linear.getEpilogues()[group].cloneInto(region, mapping);
@@ -99,10 +98,12 @@ Candidate fuseIntoLinear(lm::LinearOp linear, lm::RowOp row) {
     }
     buildEpilogue(builder, *region, bodies, results, row, candidate.replaced);
   }
-  state.addAttribute(lm::LinearOp::getGroupsAttrName(state.name),
-                     builder.getDenseI64ArrayAttr(groups));
-  state.addTypes(ValueRange(candidate.replaced).getTypes());
-  candidate.op = builder.create(state);
+  auto fused = lm::LinearOp::create(builder, builder.getFusedLoc({linear.getLoc(), row.getLoc()}),
+                                    ValueRange(candidate.replaced).getTypes(), linear.getInput(),
+                                    weights, linear.getTiles(), groups);
+  for (auto [region, built] : llvm::zip_equal(fused.getEpilogues(), regions))
+    region.takeBody(*built);
+  candidate.op = fused;
   return candidate;
 }
 
@@ -147,7 +148,7 @@ bool isTileWork(Operation *contraction, lm::RowOp row) {
       return false;
     bool read = llvm::any_of(result.getUsers(),
                              [&](Operation *user) { return user->getParentOp() == row; });
-    if (read && (type.getDimSize(1) != static_cast<int64_t>(row.getWidth()) ||
+    if (read && (lm::getColumns(type) != static_cast<int64_t>(row.getWidth()) ||
                  !type.getElementType().isF32()))
       return false;
   }

@@ -25,7 +25,7 @@ bool isPlain(lm::LinearOp linear) {
   });
 }
 
-/// Replaces `linears` (same input, no epilogues) by one at the place of the first.
+/// Replaces `linears` (same input and tiles, no epilogues) by one at the place of the first.
 void fuse(ArrayRef<lm::LinearOp> linears) {
   lm::LinearOp first = linears.front();
   SmallVector<Value> weights;
@@ -35,8 +35,8 @@ void fuse(ArrayRef<lm::LinearOp> linears) {
     locations.push_back(linear.getLoc());
   }
   OpBuilder builder(first);
-  auto fused =
-      lm::LinearOp::create(builder, builder.getFusedLoc(locations), first.getInput(), weights);
+  auto fused = lm::LinearOp::create(builder, builder.getFusedLoc(locations), first.getInput(),
+                                    weights, first.getTiles());
   unsigned next = 0;
   for (lm::LinearOp linear : linears) {
     for (Value output : linear.getOutputs())
@@ -57,10 +57,10 @@ struct LmFuseLinearPass : llama4::impl::LmFuseLinearBase<LmFuseLinearPass> {
         load->moveBefore(place);
       else
         place = place->getNextNode();
-    llvm::MapVector<Value, SmallVector<lm::LinearOp>> byInput;
+    llvm::MapVector<std::pair<Value, Value>, SmallVector<lm::LinearOp>> byInput;
     for (lm::LinearOp linear : body.getOps<lm::LinearOp>())
       if (isPlain(linear))
-        byInput[linear.getInput()].push_back(linear);
+        byInput[{linear.getInput(), linear.getTiles()}].push_back(linear);
     for (auto &[input, linears] : byInput) {
       if (linears.size() < 2)
         continue;

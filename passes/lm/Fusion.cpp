@@ -8,6 +8,20 @@ using namespace mlir;
 using namespace llama4;
 using namespace llama4::lm;
 
+Location lm::nameSources(Location loc, StringRef op) {
+  MLIRContext *context = loc.getContext();
+  if (auto name = dyn_cast<NameLoc>(loc))
+    return NameLoc::get(StringAttr::get(context, op + " " + name.getName().getValue()),
+                        name.getChildLoc());
+  auto fused = dyn_cast<FusedLoc>(loc);
+  if (!fused)
+    return NameLoc::get(StringAttr::get(context, op), loc);
+  SmallVector<Location> parts;
+  for (Location part : fused.getLocations())
+    parts.push_back(nameSources(part, op));
+  return FusedLoc::get(parts, fused.getMetadata(), context);
+}
+
 bool lm::readsElementwise(RowOp row, Value tensor) {
   bool elementwise = true;
   row.walk([&](ElementOp element) {

@@ -17,6 +17,10 @@ namespace llama4::lm {
 /// Scalars that stand for tensors while a body is inlined.
 using KnownElements = llvm::SmallDenseMap<mlir::Value, mlir::Value>;
 
+/// The location of an op with the op's name put before each module path: from there on row work has
+/// no name of its own, and reports still say what a dispatch computes.
+mlir::Location nameSources(mlir::Location loc, llvm::StringRef op);
+
 /// True when `row` reads `tensor` only at the current row and column.
 bool readsElementwise(RowOp row, mlir::Value tensor);
 

@@ -8,6 +8,7 @@
 #include "passes/Passes.h"
 
 #include "mlir/IR/Builders.h"
+#include "llvm/ADT/StringSet.h"
 
 namespace llama4 {
 #define GEN_PASS_DEF_LMQUANTIZE
@@ -25,6 +26,11 @@ struct LmQuantizePass : llama4::impl::LmQuantizeBase<LmQuantizePass> {
 private:
   LogicalResult encodeParams(DictionaryAttr options);
   void quantizeInputs();
+  void findRouters();
+
+  /// Linears whose results choose experts, and their parameters: both stay as they are.
+  llvm::SmallPtrSet<Operation *, 8> routers_;
+  llvm::StringSet<> routerParams_;
 };
 
 /// A string option of the module, or `otherwise` when the module does not have it.
@@ -52,7 +58,22 @@ Type getActivationType(Type weight) {
   return nullptr;
 }
 
+void LmQuantizePass::findRouters() {
+  getOperation()->walk([&](Operation *op) {
+    if (!isa<lm::RouteOp, lm::GroupByExpertOp>(op))
+      return;
+    auto linear = op->getOperand(0).getDefiningOp<lm::LinearOp>();
+    if (!linear)
+      return;
+    routers_.insert(linear);
+    for (Value weight : linear.getWeights())
+      if (auto load = weight.getDefiningOp<lm::LoadParamOp>())
+        routerParams_.insert(load.getParam());
+  });
+}
+
 void LmQuantizePass::runOnOperation() {
+  findRouters();
   auto options = getOperation()->getAttrOfType<DictionaryAttr>(lm::optionsAttrName);
   if (failed(encodeParams(options)))
     return signalPassFailure();
@@ -77,7 +98,7 @@ LogicalResult LmQuantizePass::encodeParams(DictionaryAttr options) {
     Type element = type.getElementType();
     if (type.getRank() == 1)
       element = Float32Type::get(&getContext());
-    else if (asked)
+    else if (asked && !routerParams_.contains(param.getSymName()))
       element = asked;
     if (isa<lm::BlockType>(element) && type.getDimSize(type.getRank() - 1) % 32 != 0) {
       param.emitRemark("rows have ") << type.getDimSize(type.getRank() - 1)
@@ -99,14 +120,19 @@ LogicalResult LmQuantizePass::encodeParams(DictionaryAttr options) {
 
 void LmQuantizePass::quantizeInputs() {
   SmallVector<lm::LinearOp> linears;
-  getOperation()->walk([&](lm::LinearOp linear) { linears.push_back(linear); });
+  getOperation()->walk([&](lm::LinearOp linear) {
+    if (!routers_.contains(linear))
+      linears.push_back(linear);
+  });
   for (lm::LinearOp linear : linears) {
     auto input = cast<RankedTensorType>(linear.getInput().getType());
     auto weight = cast<RankedTensorType>(linear.getWeights().front().getType());
     Type activation = getActivationType(weight.getElementType());
     if (!activation || !input.getElementType().isF32())
       continue;
+    // Behind what computes the rows: it is then the first to read them and can become part of it.
     OpBuilder builder(linear);
+    builder.setInsertionPointAfterValue(linear.getInput());
     auto quantized = lm::QuantizeRowsOp::create(builder, linear.getLoc(),
                                                 RankedTensorType::get(input.getShape(), activation),
                                                 linear.getInput());

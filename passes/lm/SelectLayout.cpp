@@ -40,7 +40,7 @@ private:
     for (Value value : linear.getWeights()) {
       auto weight = cast<RankedTensorType>(value.getType());
       const microkernels::LinearCore *core = findLinearCore(input, weight.getElementType());
-      if (!core || weight.getDimSize(1) % core->kMultiple != 0)
+      if (!core || lm::getColumns(weight) % core->kMultiple != 0)
         return linear.emitOpError("no micro-kernel multiplies rows of ")
                << input << " with " << weight << "; choose another encoding or compute";
       if (symbol.empty())
@@ -67,10 +67,7 @@ private:
   /// The layout that every reader of a parameter agrees on, set on the parameter and its loads.
   LogicalResult selectParam(lm::LoadParamOp load) {
     auto type = cast<RankedTensorType>(load.getType());
-    if (type.getRank() == 3)
-      return load.emitOpError("loads weights of a mixture of experts, which cannot be lowered yet; "
-                              "such models run in the interpreter only");
-    bool matrix = type.getRank() == 2;
+    bool matrix = type.getRank() > 1;
     for (Operation *user : load->getUsers())
       if (matrix != isa<lm::LinearOp, lm::EmbedOp>(user))
         return user->emitOpError("reads parameter ")

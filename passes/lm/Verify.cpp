@@ -25,6 +25,16 @@ LogicalResult verifyChunk(lm::AttentionOp attention) {
   return success();
 }
 
+/// Rows of experts come in tiles that fit the linear, of as many experts as it has.
+LogicalResult verifyTiles(lm::LinearOp linear) {
+  if (!linear.getTiles())
+    return success();
+  auto groups = linear.getTiles().getDefiningOp<lm::GroupByExpertOp>();
+  if (!groups || linear.getTiles() != groups.getTiles())
+    return linear.emitOpError("has tiles that are not those of an lm.group_by_expert");
+  return kernel::verifyGroups(linear, groups);
+}
+
 LogicalResult verifyOp(Operation &op) {
   if (auto load = dyn_cast<lm::LoadParamOp>(op)) {
     auto type = cast<RankedTensorType>(load.getType());
@@ -38,18 +48,21 @@ LogicalResult verifyOp(Operation &op) {
     return attention.emitOpError("has no micro-kernel; run lm-select-layout");
   if (auto attention = dyn_cast<lm::AttentionOp>(op); attention && failed(verifyChunk(attention)))
     return failure();
+  if (auto linear = dyn_cast<lm::LinearOp>(op); linear && failed(verifyTiles(linear)))
+    return failure();
   if (!kernel::hasUnits(&op))
     return op.emitOpError("has an epilogue that no tile can compute; keep it an lm.row");
   if (failed(verifyWeights(&op)))
     return failure();
-  if (isa<lm::KvLayerOp, lm::EmbedOp, lm::RowOp, lm::LinearOp, lm::AttentionOp, func::ReturnOp>(op))
+  if (isa<lm::KvLayerOp, lm::EmbedOp, lm::RowOp, lm::LinearOp, lm::AttentionOp, lm::GroupByExpertOp,
+          func::ReturnOp>(op))
     return success();
   if (isa<lm::RowOpInterface>(op))
     return op.emitOpError("is row work by name; run lm-form-rows");
   if (isa<lm::RouteOp, lm::ExpertsOp>(op))
-    return op.emitOpError("cannot be lowered yet; mixtures of experts run in the interpreter only");
+    return op.emitOpError("is a mixture of experts by name; run lm-plan-moe");
   return op.emitOpError(
-      "cannot be lowered; entries hold look-ups, row work, linears and attention");
+      "cannot be lowered; entries hold look-ups, row work, linears, attention and groups");
 }
 
 /// Inputs are rows of numbers, the batch and paged state.

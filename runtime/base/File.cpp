@@ -3,11 +3,16 @@
 #include "runtime/base/File.h"
 
 #include <cerrno>
+#include <csignal>
+#include <cstdlib>
 #include <cstring>
 #include <fcntl.h>
+#include <filesystem>
 #include <libgen.h>
+#include <sys/file.h>
 #include <sys/mman.h>
 #include <sys/stat.h>
+#include <system_error>
 #include <unistd.h>
 #include <utility>
 
@@ -107,15 +112,38 @@ Result<std::string> readTextFile(const std::string &path, uint64_t limit) {
   return text;
 }
 
+/// Removes temporary files of processes that were killed: their number is no process's, and nobody
+/// holds their lock (who writes elsewhere on a shared file system does).
+static void removeLeftOvers(const std::string &folder, const std::string &prefix) {
+  std::error_code error;
+  for (const auto &entry : std::filesystem::directory_iterator(folder, error)) {
+    const std::string name = entry.path().filename();
+    if (!name.starts_with(prefix))
+      continue;
+    const long process = std::strtol(name.c_str() + prefix.size(), nullptr, 10);
+    if (process <= 0 || ::kill(static_cast<pid_t>(process), 0) == 0 || errno != ESRCH)
+      continue;
+    const int fd = ::open(entry.path().c_str(), O_RDONLY | O_NOFOLLOW | O_CLOEXEC);
+    if (fd < 0)
+      continue;
+    if (::flock(fd, LOCK_EX | LOCK_NB) == 0)
+      ::unlink(entry.path().c_str());
+    ::close(fd);
+  }
+}
+
 Result<AtomicFile> AtomicFile::create(const std::string &path) {
-  std::string folder = path, name = path;
+  std::string inFolder = path, inName = path;
+  const std::string folder = ::dirname(inFolder.data());
+  const std::string prefix = std::string(".") + ::basename(inName.data()) + ".tmp.";
+  removeLeftOvers(folder, prefix);
   AtomicFile file;
   file.path_ = path;
-  file.temporary_ = std::string(::dirname(folder.data())) + "/." + ::basename(name.data()) +
-                    ".tmp." + std::to_string(::getpid());
+  file.temporary_ = folder + "/" + prefix + std::to_string(::getpid());
   file.fd_ = ::open(file.temporary_.c_str(), O_RDWR | O_CREAT | O_TRUNC | O_CLOEXEC, 0644);
   if (file.fd_ < 0)
     return ioError(file.temporary_, "create");
+  (void)::flock(file.fd_, LOCK_EX | LOCK_NB);
   return file;
 }
 

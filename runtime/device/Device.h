@@ -52,8 +52,7 @@ public:
 /// One kernel launch, ready to run. Plain data; what it points to is kept by the submitter.
 struct Dispatch {
   void *kernel = nullptr; ///< from CodeModule::resolve
-  l4_dispatch args = {};
-  uint32_t tiles = 0; ///< 0: nothing to do
+  l4_dispatch args = {};  ///< with tiles = 0: nothing to do
 };
 
 class Device {

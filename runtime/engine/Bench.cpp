@@ -129,19 +129,23 @@ Status Runner::rewind() {
   return process();
 }
 
-uint64_t weightBytesOf(const ProgramDesc &program, std::optional<uint32_t> entry) {
+/// Of experts as many as the tokens of the step can choose.
+uint64_t weightBytesOf(const ProgramDesc &program, std::optional<uint32_t> entry, uint64_t symbol) {
   uint64_t bytes = 0;
   if (entry)
     for (const Command &command : program.entries[*entry].commands)
-      bytes += program.kernels[command.kernel].weightBytes;
+      bytes += program.kernels[command.kernel].mostWeightBytes(symbol);
   return bytes;
 }
 
 DecodeTraffic trafficOf(const Engine &engine, const BenchOptions &options) {
   const Program &program = engine.program();
   DecodeTraffic traffic;
-  traffic.weights = weightBytesOf(program.desc(), program.entryFor("step", options.batch, true)) +
-                    weightBytesOf(program.desc(), program.entryFor("logits", options.batch, false));
+  auto weights = [&](const char *function, bool decode) {
+    return weightBytesOf(program.desc(), program.entryFor(function, options.batch, decode),
+                         options.batch);
+  };
+  traffic.weights = weights("step", true) + weights("logits", false);
   uint64_t length = uint64_t{options.depth} + options.promptTokens + options.newTokens / 2;
   for (const KvKind &kind : program.desc().kvKinds) {
     uint64_t seen = kind.chunkTokens == 0 ? length : std::min<uint64_t>(length, kind.chunkTokens);

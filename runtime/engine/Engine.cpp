@@ -156,9 +156,9 @@ Status Engine::reservePages(std::span<const SequenceChunk> chunks) {
 }
 
 Status Engine::execute(uint32_t entry, const l4_step &step) {
-  LLAMA4_RETURN_IF_ERROR(executable_->execute(entry, step, buffers_->inputs(entry),
-                                              buffers_->outputs(entry), cache_->pools(),
-                                              profile_.scratch(entry)));
+  LLAMA4_RETURN_IF_ERROR(executable_->execute(
+      entry, step, buffers_->inputs(entry), buffers_->outputs(entry), cache_->pools(),
+      profile_.nanoseconds(entry), profile_.weightBytes(entry)));
   profile_.record(entry, step.symbol);
   return {};
 }

@@ -7,6 +7,7 @@
 #include "runtime/format/Quoted.h"
 #include "runtime/format/Temperature.h"
 
+#include <algorithm>
 #include <cstring>
 
 namespace llama4 {
@@ -35,6 +36,7 @@ private:
     return entry_.function == "logits" && input.name == "hidden";
   }
   uint64_t mostRows(const EntryTensor &input) const;
+  uint64_t countIds(uint32_t input) const;
   Status checkRows();
   Status addInput(const EntryTensor &input);
   Status fillInput(const EntryTensor &input, const SafetensorsTensor &tensor, std::byte *data);
@@ -74,6 +76,8 @@ Result<std::byte *> Invocation::allocate(uint64_t bytes) {
 /// The symbol that all inputs with rows per symbol agree on.
 Status Invocation::findSymbol() {
   bool known = false;
+  // A decode entry takes one token of each sequence, and here there is one.
+  const uint64_t most = entry_.specialization == Specialization::Decode ? 1 : entry_.bound;
   for (const EntryTensor &input : entry_.inputs) {
     const SafetensorsTensor *tensor = file_.find(input.name);
     if (!tensor || input.role == InputRole::Batch || input.rowsPerSymbol == 0 ||
@@ -82,12 +86,11 @@ Status Invocation::findSymbol() {
     const auto rows = static_cast<uint64_t>(tensor->shape[0]);
     const uint64_t symbol =
         (rows - std::min<uint64_t>(rows, input.rowsFixed)) / input.rowsPerSymbol;
-    if (symbol == 0 || symbol > entry_.bound || input.rows(symbol) != rows ||
-        (known && symbol != symbol_))
+    if (symbol == 0 || symbol > most || input.rows(symbol) != rows || (known && symbol != symbol_))
       return wrong(input, std::to_string(rows) + " rows",
-                   known ? std::to_string(input.rows(symbol_))
-                         : std::to_string(input.rows(1)) + " to " +
-                               std::to_string(input.rows(entry_.bound)));
+                   known
+                       ? std::to_string(input.rows(symbol_))
+                       : std::to_string(input.rows(1)) + " to " + std::to_string(input.rows(most)));
     symbol_ = static_cast<uint32_t>(symbol);
     known = true;
   }
@@ -140,10 +143,34 @@ uint64_t Invocation::mostRows(const EntryTensor &input) const {
   return isHidden(input) ? std::max<uint64_t>(rows, program_->desc().options.maxStepTokens) : rows;
 }
 
-/// The rows that a logits entry is asked for are among those it is given.
+/// Token ids that the entry can look up: those of the vocabulary and of the tables that commands
+/// read with them.
+uint64_t Invocation::countIds(uint32_t input) const {
+  const ProgramDesc &program = program_->desc();
+  uint64_t count = program.model.vocabSize ? program.model.vocabSize : UINT32_MAX;
+  for (const Command &command : entry_.commands) {
+    auto reads = [&](const Binding &b) { return b.kind == BindingKind::Input && b.index == input; };
+    if (std::none_of(command.bindings.begin(), command.bindings.end(), reads))
+      continue;
+    for (const Binding &b : command.bindings)
+      if (b.kind == BindingKind::Weight && program.weights[b.index].rows > 1)
+        count = std::min(count, program.weights[b.index].rows);
+  }
+  return count;
+}
+
+/// Ids are in the vocabulary; the rows that a logits entry is asked for are among those it is
+/// given.
 Status Invocation::checkRows() {
   const SafetensorsTensor *hidden = file_.find("hidden");
-  for (size_t i = 0; i < entry_.inputs.size(); ++i) {
+  for (uint32_t i = 0; i < entry_.inputs.size(); ++i) {
+    if (entry_.inputs[i].role == InputRole::Ids) {
+      const uint64_t count = countIds(i);
+      for (int32_t id : std::span(static_cast<const int32_t *>(inputs_[i]), symbol_))
+        if (id < 0 || static_cast<uint64_t>(id) >= count)
+          return wrong(entry_.inputs[i], "id " + std::to_string(id),
+                       "0 to " + std::to_string(count - 1));
+    }
     if (entry_.function != "logits" || entry_.inputs[i].name != "rows" || !hidden)
       continue;
     std::span<const int32_t> rows(static_cast<const int32_t *>(inputs_[i]), symbol_);
@@ -182,7 +209,10 @@ Status Invocation::fillInput(const EntryTensor &input, const SafetensorsTensor &
     return Status();
   };
   auto same = [](auto value) { return value; };
-  auto narrow = [](int64_t value) { return static_cast<int32_t>(value); };
+  // What no int32 holds is no id and no row either.
+  auto narrow = [](int64_t value) {
+    return value == static_cast<int32_t>(value) ? static_cast<int32_t>(value) : -1;
+  };
   if (input.type == ElementType::F32 && tensor.dtype == DType::F32)
     return convert(uint32_t{}, uint32_t{}, same);
   if (input.type == ElementType::F32 && tensor.dtype == DType::BF16)

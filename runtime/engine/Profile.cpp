@@ -9,29 +9,37 @@ namespace llama4 {
 Profile::Profile(const ProgramDesc &program) {
   for (const Entry &entry : program.entries) {
     EntryTimes times;
-    times.scratch.resize(entry.commands.size());
-    times.total.resize(entry.commands.size());
+    for (auto *numbers :
+         {&times.nanoseconds, &times.weightBytes, &times.allNanoseconds, &times.allWeightBytes})
+      numbers->resize(entry.commands.size());
     entries_.push_back(std::move(times));
   }
 }
 
-std::span<uint64_t> Profile::scratch(uint32_t entry) {
-  return entries_.empty() ? std::span<uint64_t>() : entries_[entry].scratch;
+std::span<uint64_t> Profile::nanoseconds(uint32_t entry) {
+  return entries_.empty() ? std::span<uint64_t>() : entries_[entry].nanoseconds;
+}
+
+std::span<uint64_t> Profile::weightBytes(uint32_t entry) {
+  return entries_.empty() ? std::span<uint64_t>() : entries_[entry].weightBytes;
 }
 
 void Profile::record(uint32_t entry, uint32_t symbol) {
   if (entries_.empty())
     return;
   EntryTimes &times = entries_[entry];
-  for (size_t i = 0; i < times.total.size(); ++i)
-    times.total[i] += times.scratch[i];
+  for (size_t i = 0; i < times.nanoseconds.size(); ++i) {
+    times.allNanoseconds[i] += times.nanoseconds[i];
+    times.allWeightBytes[i] += times.weightBytes[i];
+  }
   ++times.runs;
   times.symbols += symbol;
 }
 
 void Profile::reset() {
   for (EntryTimes &times : entries_) {
-    std::fill(times.total.begin(), times.total.end(), 0);
+    std::fill(times.allNanoseconds.begin(), times.allNanoseconds.end(), 0);
+    std::fill(times.allWeightBytes.begin(), times.allWeightBytes.end(), 0);
     times.runs = times.symbols = 0;
   }
 }
@@ -52,12 +60,12 @@ std::vector<KernelTime> Profile::kernels(const ProgramDesc &program) const {
     kernels[k].symbol = program.kernels[k].symbol;
   for (size_t e = 0; e < entries_.size(); ++e) {
     const EntryTimes &times = entries_[e];
-    for (size_t c = 0; c < times.total.size(); ++c) {
+    for (size_t c = 0; c < times.allNanoseconds.size(); ++c) {
       uint32_t index = program.entries[e].commands[c].kernel;
       const Kernel &kernel = program.kernels[index];
-      kernels[index].nanoseconds += times.total[c];
+      kernels[index].nanoseconds += times.allNanoseconds[c];
       kernels[index].dispatches += times.runs;
-      kernels[index].weightBytes += times.runs * kernel.weightBytes;
+      kernels[index].weightBytes += times.allWeightBytes[c];
       kernels[index].activationBytes += activationBytes(kernel, times.runs, times.symbols);
       kernels[index].macs += times.symbols * kernel.macsPerSymbol;
     }

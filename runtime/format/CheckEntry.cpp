@@ -27,10 +27,6 @@ struct Extent {
   }
 };
 
-uint64_t rowsAt(const KernelParam &param, uint64_t symbol) {
-  return param.rowsPerSymbol * symbol + param.rowsFixed;
-}
-
 uint64_t rowWidth(const KernelParam &param) { return rowBytes(param.type, param.columns); }
 
 /// True when two extents of one base share a byte, other than by lying in different columns of the
@@ -58,6 +54,7 @@ private:
   Status checkArena(const std::string &at);
   Status checkCommand(const std::string &at, const Command &command);
   Status checkBinding(const std::string &at, const Binding &binding, const KernelParam &param);
+  Status checkExperts(const std::string &at, const Command &command, const Kernel &kernel);
   Status checkWeight(const std::string &at, const Binding &binding, const KernelParam &param);
   Status checkKv(const std::string &at, const Binding &binding, const KernelParam &param);
   Status checkTensor(const std::string &at, const Binding &binding, const KernelParam &param);
@@ -166,6 +163,7 @@ Status EntryChecker::checkCommand(const std::string &at, const Command &command)
   for (size_t b = 0; b < command.bindings.size(); ++b)
     LLAMA4_RETURN_IF_ERROR(
         checkBinding(atIndex(at + ".bindings", b), command.bindings[b], kernel.params[b]));
+  LLAMA4_RETURN_IF_ERROR(checkExperts(at, command, kernel));
   return checkOverlaps(at);
 }
 
@@ -179,6 +177,21 @@ Status EntryChecker::checkBinding(const std::string &at, const Binding &binding,
   if (isWeight)
     return checkWeight(at, binding, param);
   return isKv ? checkKv(at, binding, param) : checkTensor(at, binding, param);
+}
+
+/// A grouped linear finds the matrix of an expert by its number: all its weights have as many.
+Status EntryChecker::checkExperts(const std::string &at, const Command &command,
+                                  const Kernel &kernel) {
+  for (size_t b = 0; kernel.experts != 0 && b < command.bindings.size(); ++b) {
+    if (kernel.params[b].kind != ParamKind::Weight)
+      continue;
+    const uint32_t matrices = program_.weights[command.bindings[b].index].matrices;
+    if (matrices != kernel.experts)
+      return badField(atIndex(at + ".bindings", b) + ".index",
+                      "a weight of " + std::to_string(matrices) + " matrices",
+                      std::to_string(kernel.experts) + ", one for each expert");
+  }
+  return {};
 }
 
 Status EntryChecker::checkWeight(const std::string &at, const Binding &binding,
@@ -219,7 +232,7 @@ Status EntryChecker::checkKv(const std::string &at, const Binding &binding,
 Status EntryChecker::checkTensor(const std::string &at, const Binding &binding,
                                  const KernelParam &param) {
   LLAMA4_RETURN_IF_ERROR(aligned(at + ".offset", binding.offset, L4_ROW_ALIGN));
-  uint64_t rows = rowsAt(param, entry_.bound);
+  uint64_t rows = param.rows(entry_.bound);
   std::optional<uint64_t> body = checkedMul(rows - 1, param.rowBytes);
   std::optional<uint64_t> bytes = body ? checkedAdd(*body, rowWidth(param)) : std::nullopt;
   if (!bytes || *bytes > limits::maxArenaBytes)
@@ -264,9 +277,9 @@ Status EntryChecker::checkArgument(const std::string &at, const Binding &binding
     return badField(at + ".offset", std::to_string(binding.offset),
                     "columns inside a row of " + std::to_string(stride) + " bytes");
   // Both counts are linear in the symbol: what holds at both ends holds between.
-  if (rowsAt(param, 1) > tensor.rows(1) || rowsAt(param, entry_.bound) > tensor.rows(entry_.bound))
+  if (param.rows(1) > tensor.rows(1) || param.rows(entry_.bound) > tensor.rows(entry_.bound))
     return badField(at + ".index", std::to_string(tensor.rows(entry_.bound)) + " rows",
-                    std::to_string(rowsAt(param, entry_.bound)) + " as the kernel touches");
+                    std::to_string(param.rows(entry_.bound)) + " as the kernel touches");
   return {};
 }
 

@@ -102,6 +102,36 @@ static Status checkParam(const std::string &at, const KernelParam &param) {
   return check::aligned(at + ".row_bytes", param.rowBytes, L4_ROW_ALIGN);
 }
 
+/// What a grouped linear says about its experts; its parameters have been checked.
+static Status checkExperts(const std::string &at, const Kernel &kernel) {
+  LLAMA4_RETURN_IF_ERROR(inRange(at + ".experts", kernel.experts, 0, limits::maxExperts));
+  const uint64_t params = kernel.params.size();
+  if (kernel.experts == 0)
+    return inRange(at + ".tiles_param", kernel.tilesParam, 0, 0);
+  if (kernel.tilesParam >= params)
+    return badField(at + ".tiles_param", std::to_string(kernel.tilesParam),
+                    "an index below " + std::to_string(params));
+  const KernelParam &tiles = kernel.params[kernel.tilesParam];
+  if (tiles.kind != ParamKind::Tensor || tiles.type != ElementType::I32 || tiles.columns != 4 ||
+      tiles.access == Access::Write)
+    return badField(at + ".tiles_param", "a parameter that holds no tiles",
+                    "a tensor of four i32 columns that the kernel reads");
+  bool hasWeights = false;
+  for (size_t p = 0; p < params; ++p) {
+    if (kernel.params[p].kind != ParamKind::Weight)
+      continue;
+    hasWeights = true;
+    if (kernel.params[p].rowBytes % (uint64_t{kernel.experts} * tensorAlignment) != 0)
+      return badField(atIndex(at + ".params", p) + ".row_bytes",
+                      std::to_string(kernel.params[p].rowBytes),
+                      std::to_string(kernel.experts) + " matrices of a multiple of " +
+                          std::to_string(tensorAlignment) + " bytes");
+  }
+  if (!hasWeights)
+    return badField(at + ".experts", "experts without weights", "a parameter that is a weight");
+  return {};
+}
+
 static Status checkKernels(const std::vector<Kernel> &kernels) {
   LLAMA4_RETURN_IF_ERROR(inRange("kernels (number)", kernels.size(), 0, limits::maxCommands));
   Names names;
@@ -118,11 +148,12 @@ static Status checkKernels(const std::vector<Kernel> &kernels) {
         inRange(at + ".params (number)", kernel.params.size(), 0, limits::maxParams));
     for (size_t p = 0; p < kernel.params.size(); ++p)
       LLAMA4_RETURN_IF_ERROR(checkParam(atIndex(at + ".params", p), kernel.params[p]));
+    LLAMA4_RETURN_IF_ERROR(checkExperts(at, kernel));
   }
   return {};
 }
 
-/// Bytes that rows x columns elements take at least; nothing on overflow.
+/// Bytes that one matrix takes at least; nothing on overflow.
 static std::optional<uint64_t> leastBytes(const Weight &weight) {
   std::optional<uint64_t> elements = checkedMul(weight.rows, weight.columns);
   if (!elements)
@@ -138,6 +169,17 @@ static std::optional<uint64_t> leastBytes(const Weight &weight) {
   if (weight.encoding.starts_with("q5"))
     return *elements / 8 * 5;
   return weight.encoding.starts_with("q4") ? *elements / 2 : 1;
+}
+
+/// Every matrix has the bytes of its elements, and all have the same.
+static Status checkMatrices(const std::string &at, const Weight &weight, uint64_t least) {
+  LLAMA4_RETURN_IF_ERROR(inRange(at + ".matrices", weight.matrices, 1, limits::maxExperts));
+  if (weight.matrices > 1 && weight.bytes % (weight.matrices * tensorAlignment) != 0)
+    return badField(at + ".bytes", std::to_string(weight.bytes),
+                    std::to_string(weight.matrices) + " matrices of a multiple of " +
+                        std::to_string(tensorAlignment) + " bytes");
+  const std::string each = weight.matrices > 1 ? " (of each matrix)" : "";
+  return inRange(at + ".bytes" + each, weight.bytes / weight.matrices, least, weight.bytes);
 }
 
 static Status checkWeights(const std::vector<Weight> &weights, uint64_t sectionBytes) {
@@ -159,7 +201,7 @@ static Status checkWeights(const std::vector<Weight> &weights, uint64_t sectionB
                       std::to_string(weight.rows) + " x " + std::to_string(weight.columns) +
                           " elements",
                       "a number of elements below 2^64");
-    LLAMA4_RETURN_IF_ERROR(inRange(at + ".bytes", weight.bytes, *least, sectionBytes));
+    LLAMA4_RETURN_IF_ERROR(checkMatrices(at, weight, *least));
     end = weight.offset + weight.bytes;
   }
   return inRange("weights (bytes of all)", end, sectionBytes, sectionBytes);

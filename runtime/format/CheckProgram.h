@@ -26,6 +26,7 @@ inline constexpr uint32_t maxParams = 64;
 inline constexpr uint32_t maxConstants = 256;
 inline constexpr uint32_t maxCommands = 1u << 20; ///< of all entries together
 inline constexpr uint32_t maxLayers = 1u << 16;
+inline constexpr uint32_t maxExperts = 1u << 16; ///< matrices in one weight
 inline constexpr uint32_t maxRopeValues = 1u << 16;
 inline constexpr uint32_t maxNameBytes = 4096;
 inline constexpr uint64_t maxScratchBytes = uint64_t{1} << 28;

@@ -66,7 +66,9 @@ static_assert(offsetof(FileHeader, headerHash) == 4088);
 
 /// Feature bits this version of the runtime can read.
 inline constexpr uint64_t featureMadeUpWeights = 1; ///< no Weights section, see WeightSource.h
-inline constexpr uint64_t knownFeatures = featureMadeUpWeights;
+/// Grouped linears or weights of several matrices; kernels read l4_dispatch::tiles.
+inline constexpr uint64_t featureExperts = 2;
+inline constexpr uint64_t knownFeatures = featureMadeUpWeights | featureExperts;
 
 } // namespace llama4
 

@@ -47,6 +47,10 @@ typedef struct l4_dispatch {
   void *const *bindings;
   const l4_step *step;
   const int64_t *constants; ///< the dispatch's own constants, null when it has none
+  /// Tiles of the dispatch's whole grid, of which a call computes some. A kernel whose number of
+  /// tiles is known only on the device (`real` of them, at most so many) takes instead of
+  /// [tile_begin, tile_end) the tiles [tile_begin * real / tiles, tile_end * real / tiles).
+  uint32_t tiles;
 } l4_dispatch;
 
 typedef void (*l4_kernel)(const l4_dispatch *, uint32_t tile_begin, uint32_t tile_end,
@@ -57,5 +61,18 @@ typedef void (*l4_kernel)(const l4_dispatch *, uint32_t tile_begin, uint32_t til
 /// with scale = max|x| / 127, q = round-to-nearest-even(x * (127 / max|x|)), all zero where
 /// max|x| is 0; sum = sum of q over the block, scaled_sum = scale * sum.
 #define L4_Q8_BLOCK 32
+
+/// Rows of a mixture of experts that belong to one expert: what one tile of a grouped linear
+/// computes. T tokens that choose K experts each make T * K slots; the slot of choice k of token t
+/// is t * K + k. In group order the slots are sorted by expert, and by their number within one.
+/// The tensor i32[T * K, 4] of descriptors (one in each row of 64 bytes) names tiles in ascending
+/// order of expert, then of row; together they cover all T * K rows, each once. A tile has at least
+/// one row, so that there is a descriptor for each; those that are left over have rows = 0.
+typedef struct l4_group_tile {
+  int32_t expert;    ///< in [0, E)
+  int32_t first_row; ///< in group order
+  int32_t rows;      ///< from 1 up to the rows of a tile; 0: nothing to compute
+  int32_t count;     ///< tiles that have rows; the same number in every descriptor
+} l4_group_tile;
 
 #endif // LLAMA4_RUNTIME_FORMAT_KERNELABI_H

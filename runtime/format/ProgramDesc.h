@@ -36,6 +36,7 @@ struct ModelInfo {
   int32_t bos = -1;          ///< id that begins a text, -1: none
   std::vector<int32_t> eos;  ///< ids that end a text
   std::vector<int32_t> stop; ///< further ids at which generation stops (end of turn, of message)
+  uint64_t parametersLeftOut = 0; ///< of parts of the checkpoint that were not compiled (vision)
 };
 
 /// The compile options that shape what the runtime may do.
@@ -160,6 +161,8 @@ struct KernelParam {
   /// of a wider tensor). Weight: bytes the kernel may read. Kv: bytes of one page.
   uint64_t rowBytes = 0;
   std::string encoding; ///< weights: the encoding the kernel decodes
+
+  uint64_t rows(uint64_t symbol) const { return rowsPerSymbol * symbol + rowsFixed; }
 };
 
 /// One symbol of the code objects.
@@ -168,16 +171,30 @@ struct Kernel {
   uint64_t scratchBytes = 0; ///< private memory of each thread that runs it
   std::vector<KernelParam> params;
   uint64_t macsPerSymbol = 0; ///< multiply-adds of one dispatch for each unit of the symbol
-  uint64_t weightBytes = 0;   ///< bytes of weights one dispatch reads
+  uint64_t weightBytes = 0;   ///< bytes of weights one dispatch reads; of all experts
+  uint32_t experts = 0;       ///< grouped linears: matrices in each weight; 0: no grouped linear
+  /// Grouped linears: the parameter that holds the tiles, an l4_group_tile in each row.
+  uint32_t tilesParam = 0;
+
+  /// Bytes of weights one dispatch reads whose tiles name `touched` different experts.
+  uint64_t weightBytesOf(uint64_t touched) const {
+    return experts == 0 || touched >= experts ? weightBytes : weightBytes / experts * touched;
+  }
+  /// The same at most: no more experts than the tiles that the symbol has room for.
+  uint64_t mostWeightBytes(uint64_t symbol) const {
+    return experts == 0 ? weightBytes : weightBytesOf(params[tilesParam].rows(symbol));
+  }
 };
 
 /// One packed tensor of the weights section.
 struct Weight {
   std::string name;               ///< source name(s), unique
   std::string encoding;           ///< "float32", "bfloat16", "q8_0", "q4_1", ...
-  uint64_t rows = 0, columns = 0; ///< logical shape
+  uint64_t rows = 0, columns = 0; ///< logical shape; of one matrix
   uint64_t offset = 0;            ///< into the weights section, a multiple of 64
-  uint64_t bytes = 0;
+  uint64_t bytes = 0;             ///< of all matrices
+  /// Experts: so many matrices of rows x columns, each in panels of its own, one behind the other.
+  uint32_t matrices = 1;
 };
 
 /// The KV cache of one kind of layers; one page table serves all layers of a kind.
@@ -236,6 +253,17 @@ inline std::optional<uint64_t> weightsEnd(const ProgramDesc &program) {
     return 0;
   const Weight &last = program.weights.back();
   return checkedAdd(last.offset, last.bytes);
+}
+
+/// True when a reader must know what experts are to run the program.
+inline bool hasExperts(const ProgramDesc &program) {
+  for (const Kernel &kernel : program.kernels)
+    if (kernel.experts != 0)
+      return true;
+  for (const Weight &weight : program.weights)
+    if (weight.matrices != 1)
+      return true;
+  return false;
 }
 
 } // namespace llama4

@@ -62,9 +62,9 @@ Status tables(const std::string &field,
 }
 
 ModelInfo decodeModel(const fb::ModelInfo &in) {
-  return {text(in.family()), text(in.name()),   text(in.licence()), in.vocab_size(),
-          in.hidden_size(),  in.layers(),       in.max_position(),  in.bos(),
-          scalars(in.eos()), scalars(in.stop())};
+  return {text(in.family()), text(in.name()),    text(in.licence()),      in.vocab_size(),
+          in.hidden_size(),  in.layers(),        in.max_position(),       in.bos(),
+          scalars(in.eos()), scalars(in.stop()), in.parameters_left_out()};
 }
 
 Status decodeOptions(const fb::CompileOptions &in, CompileOptions &out) {
@@ -144,11 +144,14 @@ Status decodeKernel(const std::string &at, const fb::Kernel &in, Kernel &out) {
   out.scratchBytes = in.scratch_bytes();
   out.macsPerSymbol = in.macs_per_symbol();
   out.weightBytes = in.weight_bytes();
+  out.experts = in.experts();
+  out.tilesParam = in.tiles_param();
   return tables(at + ".params", in.params(), out.params, decodeParam);
 }
 
 Status decodeWeight(const std::string &, const fb::Weight &in, Weight &out) {
-  out = {text(in.name()), text(in.encoding()), in.rows(), in.columns(), in.offset(), in.bytes()};
+  out = {text(in.name()), text(in.encoding()), in.rows(),    in.columns(),
+         in.offset(),     in.bytes(),          in.matrices()};
   return {};
 }
 

@@ -22,6 +22,13 @@ struct Patch {
   uint64_t offset;
 };
 
+/// A command whose tiles name the experts it reads.
+struct GroupedCommand {
+  size_t command;
+  const Kernel *kernel;
+  uint64_t tiles; ///< where they lie in the arena
+};
+
 /// One entry, resolved.
 struct EntryState {
   uint32_t bound = 0;
@@ -30,6 +37,7 @@ struct EntryState {
   std::vector<void *> pointers; ///< the bindings of all dispatches
   std::vector<Patch> inputs, outputs, pools;
   std::vector<uint32_t> kvKinds; ///< those the entry reads or writes
+  std::vector<GroupedCommand> grouped;
 };
 
 Status argumentError(const Entry &entry, const std::string &what, const std::string &found,
@@ -65,6 +73,10 @@ struct Executable::State {
   Status reserve();
   void resolve(const Entry &entry, EntryState &state);
   void bind(const Binding &binding, size_t slot, EntryState &state);
+  void noteGrouped(const Entry &entry, EntryState &state);
+  Result<uint64_t> touchedExperts(const GroupedCommand &command, uint64_t symbol);
+  Status measure(const Entry &entry, const EntryState &state, uint64_t symbol,
+                 std::span<uint64_t> nanoseconds, std::span<uint64_t> weightBytes);
   Status checkCall(const Entry &entry, const EntryState &state, const l4_step &step) const;
 };
 
@@ -141,6 +153,61 @@ void Executable::State::resolve(const Entry &entry, EntryState &state) {
     state.dispatches.push_back(dispatch);
     state.grids.push_back(command.grid);
   }
+  noteGrouped(entry, state);
+}
+
+void Executable::State::noteGrouped(const Entry &entry, EntryState &state) {
+  for (size_t i = 0; i < entry.commands.size(); ++i) {
+    const Kernel &kernel = program->desc().kernels[entry.commands[i].kernel];
+    if (kernel.experts == 0)
+      continue;
+    const Binding &binding = entry.commands[i].bindings[kernel.tilesParam];
+    if (binding.kind == BindingKind::Transient)
+      state.grouped.push_back({i, &kernel, binding.offset});
+  }
+}
+
+/// Different experts that the tiles of a command name; equal ones lie side by side.
+Result<uint64_t> Executable::State::touchedExperts(const GroupedCommand &command, uint64_t symbol) {
+  const KernelParam &param = command.kernel->params[command.kernel->tilesParam];
+  uint64_t touched = 0, tiles = 1;
+  int32_t before = -1;
+  for (uint64_t row = 0; row < tiles; ++row) {
+    l4_group_tile tile;
+    LLAMA4_RETURN_IF_ERROR(device->read(*arena, command.tiles + row * param.rowBytes,
+                                        std::as_writable_bytes(std::span(&tile, 1))));
+    if (row == 0)
+      tiles = std::min(param.rows(symbol), static_cast<uint64_t>(std::max(tile.count, 0)));
+    touched += row < tiles && (row == 0 || tile.expert != before);
+    before = tile.expert;
+  }
+  return touched;
+}
+
+/// Runs the dispatches with a stop behind each grouped one: what comes later may reuse the memory
+/// of its tiles.
+Status Executable::State::measure(const Entry &entry, const EntryState &state, uint64_t symbol,
+                                  std::span<uint64_t> nanoseconds,
+                                  std::span<uint64_t> weightBytes) {
+  const std::span<const Dispatch> list = state.dispatches;
+  auto run = [&](size_t begin, size_t end) -> Status {
+    if (begin == end)
+      return {};
+    LLAMA4_RETURN_IF_ERROR(device->submit(
+        list.subspan(begin, end - begin),
+        nanoseconds.empty() ? nanoseconds : nanoseconds.subspan(begin, end - begin)));
+    return device->wait();
+  };
+  for (size_t i = 0; i < list.size(); ++i)
+    weightBytes[i] = program->desc().kernels[entry.commands[i].kernel].weightBytes;
+  size_t done = 0;
+  for (const GroupedCommand &grouped : state.grouped) {
+    LLAMA4_RETURN_IF_ERROR(run(done, grouped.command + 1));
+    done = grouped.command + 1;
+    LLAMA4_ASSIGN_OR_RETURN(uint64_t touched, touchedExperts(grouped, symbol));
+    weightBytes[grouped.command] = grouped.kernel->weightBytesOf(touched);
+  }
+  return run(done, list.size());
 }
 
 Status Executable::State::checkCall(const Entry &entry, const EntryState &state,
@@ -203,7 +270,7 @@ Result<std::unique_ptr<Executable>> Executable::create(std::shared_ptr<const Pro
 
 Status Executable::execute(uint32_t entryIndex, const l4_step &step, std::span<void *const> inputs,
                            std::span<void *const> outputs, std::span<void *const> kvPools,
-                           std::span<uint64_t> nanoseconds) {
+                           std::span<uint64_t> nanoseconds, std::span<uint64_t> weightBytes) {
   if (entryIndex >= state_->entries.size())
     return Status::internal("entry: found " + std::to_string(entryIndex) + ", expected less than " +
                             std::to_string(state_->entries.size()) + ".");
@@ -220,6 +287,8 @@ Status Executable::execute(uint32_t entryIndex, const l4_step &step, std::span<v
     LLAMA4_RETURN_IF_ERROR(count("kv pools", kvPools.size(), state_->program->kvPools()));
   if (!nanoseconds.empty())
     LLAMA4_RETURN_IF_ERROR(count("nanoseconds", nanoseconds.size(), entry.commands.size()));
+  if (!weightBytes.empty())
+    LLAMA4_RETURN_IF_ERROR(count("weight bytes", weightBytes.size(), entry.commands.size()));
   LLAMA4_RETURN_IF_ERROR(state_->checkCall(entry, resolved, step));
   LLAMA4_RETURN_IF_ERROR(applyPatches(entry, "input", resolved.inputs, inputs, resolved.pointers));
   LLAMA4_RETURN_IF_ERROR(
@@ -229,7 +298,9 @@ Status Executable::execute(uint32_t entryIndex, const l4_step &step, std::span<v
   LLAMA4_RETURN_IF_ERROR(
       state_->device->write(*state_->step, 0, std::as_bytes(std::span(&step, 1))));
   for (size_t i = 0; i < resolved.dispatches.size(); ++i)
-    resolved.dispatches[i].tiles = static_cast<uint32_t>(resolved.grids[i].tiles(step.symbol));
+    resolved.dispatches[i].args.tiles = static_cast<uint32_t>(resolved.grids[i].tiles(step.symbol));
+  if (!weightBytes.empty())
+    return state_->measure(entry, resolved, step.symbol, nanoseconds, weightBytes);
   LLAMA4_RETURN_IF_ERROR(state_->device->submit(resolved.dispatches, nanoseconds));
   return state_->device->wait();
 }

@@ -45,11 +45,13 @@ public:
   ///   outputs  one pointer per output
   ///   kvPools  one pointer per pool, see Program::kvPool(); may be empty when the entry binds none
   ///   nanoseconds  empty, or one number per command of the entry, filled with its duration
+  ///   weightBytes  the same, filled with the bytes of weights that the command read: of a grouped
+  ///                linear those of the experts that its tiles name, where these are a transient
   /// Rows lie as in Rows.h; all pointers are multiples of 64. Errors: Internal, naming the
   /// argument; nothing was run then.
   Status execute(uint32_t entry, const l4_step &step, std::span<void *const> inputs,
                  std::span<void *const> outputs, std::span<void *const> kvPools,
-                 std::span<uint64_t> nanoseconds = {});
+                 std::span<uint64_t> nanoseconds = {}, std::span<uint64_t> weightBytes = {});
 
   const Program &program() const;
   /// The level of the code that was loaded, "x86-64-v3".

@@ -34,7 +34,7 @@ constexpr uint64_t q8Quants = block * panelRows;
 constexpr uint64_t q4Block = 20 * panelRows, q4Quants = block / 2 * panelRows;
 
 bool isVector(const Weight &weight) {
-  return weight.rows == 1 && weight.encoding == "float32" &&
+  return weight.rows == 1 && weight.matrices == 1 && weight.encoding == "float32" &&
          weight.bytes <= alignRow(weight.columns * sizeof(float));
 }
 
@@ -98,12 +98,13 @@ private:
   static float unit(uint64_t bits) {
     return static_cast<float>(static_cast<int32_t>(static_cast<uint32_t>(bits))) * 0x1p-31f;
   }
-  /// Rows of a panel that are no padding. Padding is at the end of a weight, unless it has more
+  /// Rows of a panel that are no padding. Padding is at the end of a matrix, unless it has more
   /// panels than its rows need, which then are padded by a rule unknown here.
   uint64_t rowsOf(uint64_t panel) const {
-    if (panelCount(weight_) != ceilDiv(weight_.rows, panelRows))
+    const uint64_t panels = ceilDiv(weight_.rows, panelRows);
+    if (panelCount(weight_) != panels * weight_.matrices)
       return panelRows;
-    return std::min(panelRows, weight_.rows - panel * panelRows);
+    return std::min(panelRows, weight_.rows - panel % panels * panelRows);
   }
   void float32(uint64_t index, std::span<std::byte> out) const;
   void bfloat16(uint64_t index, std::span<std::byte> out) const;

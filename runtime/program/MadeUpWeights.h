@@ -24,7 +24,7 @@ namespace llama4 {
 void makeUpPanels(const WeightSource &source, const Weight &weight, uint64_t first, uint64_t count,
                   std::span<std::byte> out);
 
-/// Panels of 16 rows in a weight's memory; 1 for a vector.
+/// Panels of 16 rows in a weight's memory, of all its matrices; 1 for a vector.
 uint64_t panelCount(const Weight &weight);
 
 /// The weights of one program. Thread-safe.

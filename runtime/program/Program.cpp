@@ -126,6 +126,10 @@ Status Program::check(VerifyMode mode) {
     LLAMA4_ASSIGN_OR_RETURN(weightsBytes, checkMadeUp());
     madeUp_ = std::make_unique<MadeUpWeights>();
   }
+  if (hasExperts(desc_) != ((header_.features & featureExperts) != 0))
+    return badField("header.features", std::to_string(header_.features),
+                    hasExperts(desc_) ? "the feature bit of a program with experts"
+                                      : "none of experts, of which the program has none");
   LLAMA4_RETURN_IF_ERROR(checkProgram(desc_, code.size(), weightsBytes));
   LLAMA4_RETURN_IF_ERROR(checkInnerPadding("code_objects", code, desc_.codeObjects));
   if (mode == VerifyMode::Full && !madeUp_)

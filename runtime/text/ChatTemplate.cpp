@@ -23,11 +23,22 @@ static std::vector<TextSegment> toSegments(const Marked &text) {
   return segments;
 }
 
+static Status checkCounts(const ChatInput &input) {
+  if (input.messages.size() > kMaxChatMessages)
+    return Status::invalidInput("found " + std::to_string(input.messages.size()) +
+                                " messages, expected at most " + std::to_string(kMaxChatMessages));
+  if (input.tools.size() > kMaxChatTools)
+    return Status::invalidInput("found " + std::to_string(input.tools.size()) +
+                                " tools, expected at most " + std::to_string(kMaxChatTools));
+  return Status();
+}
+
 Result<std::vector<TextSegment>> ChatTemplate::render(const ChatInput &input) const {
   TemplateBudget budget;
   TemplateInterpreter interpreter(view_, budget, input.now.value_or(std::time(nullptr)));
   if (!input.messages.is_array() || !(input.extra.is_object() || input.extra.is_null()))
     return Status::invalidInput("messages must be a list, and extra variables an object");
+  LLAMA4_RETURN_IF_ERROR(checkCounts(input));
   // What the Hugging Face library always defines.
   interpreter.define("tools", NoneValue{});
   interpreter.define("documents", NoneValue{});

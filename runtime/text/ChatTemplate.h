@@ -23,6 +23,10 @@
 
 namespace llama4::text {
 
+/// The most messages and tools a conversation may have.
+inline constexpr size_t kMaxChatMessages = 4096;
+inline constexpr size_t kMaxChatTools = 128;
+
 /// What a template sees. Key order of objects matters (tojson keeps it), hence ordered_json.
 struct ChatInput {
   nlohmann::ordered_json messages = nlohmann::ordered_json::array();
@@ -42,7 +46,8 @@ public:
 
   /// Renders. Neighbouring stretches of the same provenance are one segment; there are no empty
   /// ones. Errors (InvalidInput): what the template raises, uses of undefined values, more than
-  /// 1e6 steps, more than 4 MiB of output, too deep nesting.
+  /// 1e6 steps, more than 4 MiB of output, nesting deeper than 64, more messages or tools than
+  /// above.
   Result<std::vector<TextSegment>> render(const ChatInput &input) const;
 
 private:

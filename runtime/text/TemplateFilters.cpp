@@ -35,6 +35,8 @@ Value TemplateInterpreter::applyFilter(TemplateFilter filter, const Value &input
     return indentText(input, arguments);
   case TemplateFilter::Join:
     return filterJoin(input, arguments);
+  case TemplateFilter::Format:
+    return formatText(input, arguments);
   case TemplateFilter::Default:
     if (holds<Undefined>(input) || (flagArgument(arguments, 1, "boolean") && !isTrue(input))) {
       const Value *fallback = arguments.find(0, "default_value");
@@ -132,6 +134,41 @@ Value TemplateInterpreter::filterNumber(TemplateFilter filter, const Value &inpu
   if (integer)
     return *integer;
   return fallback != nullptr ? *fallback : Value(int64_t{0});
+}
+
+/// Python's `format % arguments` with %s, %d and %% alone.
+Value TemplateInterpreter::formatText(const Value &input, const TemplateArguments &arguments) {
+  if (!arguments.named.empty())
+    return fail("the filter 'format' with named arguments is not supported");
+  Marked format = textOf(input);
+  Marked out;
+  size_t used = 0;
+  size_t copied = 0;
+  for (size_t at = format.bytes().find('%'); at != std::string::npos && !budget_.failed();
+       at = format.bytes().find('%', copied)) {
+    out += format.slice(copied, at);
+    char kind = at + 1 < format.size() ? format.bytes()[at + 1] : '\0';
+    copied = std::min(at + 2, format.size());
+    if (kind == '%') {
+      out += format.slice(at, at + 1);
+      continue;
+    }
+    if (kind != 's' && kind != 'd')
+      return fail("the filter 'format' knows %s, %d and %% only");
+    if (used == arguments.positional.size())
+      return fail("the filter 'format' has fewer arguments than the text has places");
+    const Value &argument = arguments.positional[used++];
+    if (kind == 'd' && !holds<int64_t>(argument))
+      return fail("the filter 'format' has no integer for %d");
+    out += textOf(argument);
+    if (!budget_.spend(1) || out.size() > kMaxTemplateOutput)
+      return fail("a formatted string is larger than " + std::to_string(kMaxTemplateOutput) +
+                  " bytes, or took too many steps");
+  }
+  if (used != arguments.positional.size() && !budget_.failed())
+    return fail("the filter 'format' has more arguments than the text has places");
+  out += format.slice(copied, format.size());
+  return budget_.spendBytes(out.size()) ? makeString(std::move(out)) : Value(Undefined{});
 }
 
 Value TemplateInterpreter::filterJson(const Value &input, const TemplateArguments &arguments) {

@@ -86,6 +86,7 @@ private:
   // TemplateFilters.cpp
   Value applyFilter(TemplateFilter filter, const Value &input, const TemplateArguments &arguments);
   Value filterText(TemplateFilter filter, const Value &input, const TemplateArguments &arguments);
+  Value formatText(const Value &input, const TemplateArguments &arguments);
   Value filterNumber(TemplateFilter filter, const Value &input, const TemplateArguments &arguments);
   Value filterSequence(TemplateFilter filter, const Value &input,
                        const TemplateArguments &arguments);

@@ -2,6 +2,7 @@
 
 #include "runtime/text/TemplateValue.h"
 
+#include "runtime/text/OneLine.h"
 #include "runtime/text/Utf8.h"
 
 #include <algorithm>
@@ -29,9 +30,9 @@ bool TemplateBudget::spendBytes(size_t bytes) {
   return spend(bytes / 64);
 }
 
-void TemplateBudget::fail(std::string message) {
+void TemplateBudget::fail(const std::string &message) {
   failStatus(Status::invalidInput("chat template, line " + std::to_string(line_) + ": " +
-                                  std::move(message)));
+                                  oneLine(message)));
 }
 
 void TemplateBudget::failStatus(Status status) {

@@ -114,7 +114,7 @@ public:
   bool spend(uint64_t steps);
   /// Takes the steps for making `bytes` bytes, and refuses strings above the output limit.
   bool spendBytes(size_t bytes);
-  void fail(std::string message);
+  void fail(const std::string &message);
   void failStatus(Status status);
   bool failed() const { return !status_.ok(); }
   const Status &status() const { return status_; }

@@ -9,6 +9,7 @@ ROOT = os.path.dirname(os.path.dirname(os.path.dirname(os.path.abspath(__file__)
 sys.path.insert(0, os.path.join(ROOT, "tools/dev"))
 import include_order  # noqa: E402
 import limits  # noqa: E402
+import mutate  # noqa: E402
 
 KNOWN = {"runtime/base/Status.h", "runtime/engine/Engine.h", "runtime/text/Tokenizer.h",
          "runtime/text/build/Writer.h", "compiler/driver/Driver.h", "dialects/lm/Lm.h",
@@ -99,6 +100,36 @@ class Limits(unittest.TestCase):
         self.assertEqual(len(limits.check_sizes({"a": 6 << 20})), 1)
         self.assertEqual(len(limits.check_sizes({f"f{i}": 4 << 20 for i in range(16)})), 1)
         self.assertEqual(limits.check_sizes({"a": 5 << 20}), [])
+
+
+class Mutations(unittest.TestCase):
+    def make(self, **changes):
+        fields = {"name": "x", "file": "a.cpp", "before": "a < b", "after": "a > b",
+                  "program": "a_test", "test": "A.*"}
+        return mutate.Mutation(**{**fields, **changes})
+
+    def test_each_fits_the_sources(self):
+        self.assertEqual(mutate.check_all(mutate.read_mutations()), [])
+
+    def test_what_does_not_fit_is_named(self):
+        self.assertIsNone(self.make().check("if (a < b)"))
+        self.assertIn("0 times", self.make().check("if (a <= b)"))
+        self.assertIn("2 times", self.make().check("a < b, a < b"))
+        self.assertIn("not there", self.make().check(None))
+        self.assertIn("changes nothing", self.make(after="a < b").check("a < b"))
+        self.assertIn("one of them only", self.make(lit="a.mlir").check("a < b"))
+        self.assertIn("what to build", self.make(program="", test="", ctest="c").check("a < b"))
+
+    def test_files_of_the_copy(self):
+        with tempfile.TemporaryDirectory() as folder:
+            source, work = os.path.join(folder, "source"), os.path.join(folder, "work")
+            mutate.write(os.path.join(source, "a/b.cpp"), b"one")
+            mutate.write(os.path.join(work, "build/build.ninja"), b"")
+            mutate.write(os.path.join(work, "tree/a/b.cpp"), b"left mutated")
+            mutate.write(os.path.join(work, "tree/gone.cpp"), b"gone")
+            copy = mutate.Copy(work, 1, source)
+            self.assertEqual(mutate.content(os.path.join(copy.root, "a/b.cpp")), b"one")
+            self.assertFalse(os.path.exists(os.path.join(copy.root, "gone.cpp")))
 
 
 class Binaries(unittest.TestCase):

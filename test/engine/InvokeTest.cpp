@@ -139,6 +139,11 @@ TEST_F(InvokeTest, WrongInputsOfAnEntryAreNamed) {
              tensor("rows", DType::I32, {2}, std::vector<int32_t>{8, 9})),
         StatusKind::InvalidInput, "row 9");
   fails("step", file(longs("ids", tinyText(41, 1))), StatusKind::InvalidInput, "1 to 40");
+  fails("step", file(longs("ids", {0, tinyVocab})), StatusKind::InvalidInput, "id 24");
+  fails("step", file(longs("ids", {-1})), StatusKind::InvalidInput, "id -1");
+  fails("step", file(tensor("ids", DType::I64, {1}, std::vector<int64_t>{(int64_t{1} << 32) + 1})),
+        StatusKind::InvalidInput, "id -1");
+  fails("step.decode", file(longs("ids", tinyText(3, 1))), StatusKind::InvalidInput, "1 to 1");
 }
 
 } // namespace

@@ -4,14 +4,17 @@
 #include "compiler/checkpoint/Dequantize.h"
 #include "compiler/checkpoint/Gguf.h"
 #include "runtime/base/Checked.h"
+#include "test/fuzz/Fuzz.h"
 
 #include <cstdlib>
 
 extern "C" int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size) {
   auto file = std::as_bytes(std::span(data, size));
   auto gguf = llama4::Gguf::parse(file);
-  if (!gguf.ok())
+  if (!gguf.ok()) {
+    llama4::fuzz::refuse(gguf.status());
     return 0;
+  }
   for (const auto &[key, value] : gguf->metadata()) {
     if (gguf->find(key) == nullptr)
       std::abort();
@@ -32,7 +35,10 @@ extern "C" int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size) {
       std::abort();
   }
   auto config = llama4::Config::fromGguf(*gguf, "fuzz");
-  if (config.ok()) {
+  if (!config.ok()) {
+    llama4::fuzz::refuse(config.status());
+  } else {
+    llama4::fuzz::take();
     (void)config->rope(10000);
     (void)config->integer("num_hidden_layers", 1, 1024);
     config->unreadFields();

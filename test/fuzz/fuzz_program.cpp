@@ -6,6 +6,7 @@
 #include "runtime/format/CheckProgram.h"
 #include "runtime/program/DecodeProgram.h"
 #include "runtime/program/Program.h"
+#include "test/fuzz/Fuzz.h"
 
 #include <cstdlib>
 #include <cstring>
@@ -26,11 +27,12 @@ template <typename Objects> static uint64_t endOf(const Objects &objects) {
 
 static void checkFlatbuffer(std::span<const std::byte> bytes) {
   auto desc = llama4::decodeProgram(bytes);
-  if (!desc.ok() && desc.status().kind() != llama4::StatusKind::InvalidInput)
-    std::abort();
-  if (!desc.ok() ||
-      !llama4::checkProgram(*desc, endOf(desc->codeObjects), endOf(desc->weights)).ok())
-    return;
+  if (!desc.ok())
+    return llama4::fuzz::refuse(desc.status());
+  if (auto status = llama4::checkProgram(*desc, endOf(desc->codeObjects), endOf(desc->weights));
+      !status.ok())
+    return llama4::fuzz::refuse(status);
+  llama4::fuzz::take();
   for (const llama4::Entry &entry : desc->entries)
     if (entry.arenaBytes() > llama4::limits::maxArenaBytes || entry.commands.empty())
       std::abort();
@@ -65,8 +67,9 @@ extern "C" int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size) {
       // What was accepted is written again as something that is accepted.
       if (sum == 1 || llama4::encodeProgram(p.desc()).empty())
         std::abort();
-    } else if (program.status().kind() != llama4::StatusKind::InvalidInput) {
-      std::abort();
+      llama4::fuzz::take();
+    } else {
+      llama4::fuzz::refuse(program.status());
     }
   }
   ::operator delete(copy, std::align_val_t(64));

@@ -2,6 +2,7 @@
 
 #include "runtime/text/Tokenizer.h"
 #include "runtime/text/build/TokenizerBuilder.h"
+#include "test/fuzz/Fuzz.h"
 
 #include <cstdint>
 #include <cstdlib>
@@ -14,8 +15,11 @@ extern "C" int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size) {
   size_t cut = text.find('\0');
   std::string_view config = cut == std::string_view::npos ? "" : text.substr(cut + 1);
   auto section = buildFromHfJson(text.substr(0, cut), config);
-  if (!section.ok())
+  if (!section.ok()) {
+    llama4::fuzz::refuse(section.status());
     return 0;
+  }
+  llama4::fuzz::take();
   auto tokenizer = Tokenizer::fromSection(*section);
   if (!tokenizer.ok() || !tokenizer->verify().ok())
     std::abort(); // what the builder writes, the reader takes

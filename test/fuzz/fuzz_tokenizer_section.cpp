@@ -7,6 +7,7 @@
 
 #include "runtime/text/Tokenizer.h"
 #include "runtime/text/build/TokenizerBuilder.h"
+#include "test/fuzz/Fuzz.h"
 
 #include <cstdint>
 #include <cstdlib>
@@ -45,9 +46,14 @@ extern "C" int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size) {
           static_cast<std::byte>(data[i + 2]);
   }
   auto tokenizer = Tokenizer::fromSection(section);
-  if (!tokenizer.ok())
+  if (!tokenizer.ok()) {
+    llama4::fuzz::refuse(tokenizer.status());
     return 0;
-  (void)tokenizer->verify();
+  }
+  if (llama4::Status status = tokenizer->verify(); !status.ok())
+    llama4::fuzz::refuse(status);
+  else
+    llama4::fuzz::take();
   std::string_view text(reinterpret_cast<const char *>(data), size);
   std::vector<TokenId> ids = tokenizer->encode(text, {.parseSpecial = true, .addBos = true});
   std::vector<TokenId> more = tokenizer->encode("abbab<s>u aab\xf0\x9f");

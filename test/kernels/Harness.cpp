@@ -268,7 +268,6 @@ void Kernels::run(const std::string &name, const Step &step, const std::vector<T
   std::vector<void *> pointers;
   for (const Tensor &tensor : bindings)
     pointers.push_back(tensor.data());
-  l4_dispatch dispatch = {pointers.data(), &step.step, nullptr};
   mlir::Builder builder(&context());
   auto tiles = mlir::cast<mlir::IntegerAttr>([&] {
     llvm::SmallVector<mlir::Attribute> results;
@@ -277,6 +276,7 @@ void Kernels::run(const std::string &name, const Step &step, const std::vector<T
   }());
   // The last range first: tiles are independent of each other.
   const auto total = static_cast<uint32_t>(tiles.getInt());
+  const l4_dispatch dispatch = {pointers.data(), &step.step, nullptr, total};
   const uint32_t cuts[] = {total, total - total / 3, total / 4, 0};
   for (int i = 0; i < 3; ++i)
     kernel(&dispatch, cuts[i + 1], cuts[i], scratch.data());

@@ -1,9 +1,7 @@
 //===- LayoutTest.cpp - packing, quantizers and row decoding --------------===//
-#include "test/microkernels/Support.h"
+#include "test/microkernels/Blocks.h"
 
-#include "compiler/pack/Layout.h"
-#include "compiler/pack/Quantize.h"
-#include "runtime/format/Half.h"
+#include "compiler/checkpoint/Dequantize.h"
 #include "runtime/format/Safetensors.h"
 
 #include <cmath>
@@ -13,13 +11,18 @@
 namespace llama4::pack {
 namespace {
 
+using microkernels::blockSize;
 using microkernels::forEachLevel;
+using microkernels::makeWeight;
 using microkernels::NativeLevel;
 using microkernels::randomFloats;
 using microkernels::sameBits;
+using microkernels::Source;
 
-constexpr Encoding kEncodings[] = {Encoding::Float32, Encoding::BFloat16, Encoding::Q8_0,
-                                   Encoding::Q4_1};
+constexpr Encoding kEncodings[] = {
+#define L4_ENCODING(name, spelling, block_columns, block_bytes) Encoding::name,
+#include "compiler/microkernels/Table.def"
+};
 
 std::vector<std::byte> randomBytes(size_t count, uint32_t seed) {
   std::mt19937 generator(seed);
@@ -32,6 +35,10 @@ std::vector<std::byte> randomBytes(size_t count, uint32_t seed) {
 TEST(Layout, KeepsTheTrueBits) {
   EXPECT_EQ(packedBytes(Encoding::Q4_1, 32, 64), 32u * 64 * 5 / 8);
   EXPECT_EQ(packedBytes(Encoding::Q8_0, 32, 64), 32u * 64 * 17 / 16);
+  EXPECT_EQ(packedBytes(Encoding::Q4_0, 32, 64), 32u * 64 * 9 / 16);
+  EXPECT_EQ(packedBytes(Encoding::Q5_0, 32, 64), 32u * 64 * 11 / 16);
+  EXPECT_EQ(packedBytes(Encoding::Q4_K, 32, 512), 32u * 512 * 9 / 16);
+  EXPECT_EQ(packedBytes(Encoding::Q6_K, 32, 512), 32u * 512 * 105 / 128);
   EXPECT_EQ(packedBytes(Encoding::BFloat16, 16, 7), 16u * 8 * 2);
   EXPECT_EQ(packedBytes(Encoding::Float32, 17, 3), 2u * 16 * 3 * 4);
   EXPECT_EQ(panelBytes(Encoding::Q8_0, 32), 576u); // 544, padded to 64
@@ -40,7 +47,8 @@ TEST(Layout, KeepsTheTrueBits) {
 TEST(Layout, UnpackInvertsPack) {
   for (Encoding encoding : kEncodings)
     for (int64_t rows : {1, 15, 16, 17, 40})
-      for (int64_t cols : {32, 96, 160}) {
+      for (int64_t blocks : {1, 2, 3, 5}) {
+        const int64_t cols = blocks * std::max<int64_t>(32, blockSize(encoding).columns);
         const uint64_t rowBytes = sourceRowBytes(encoding, cols);
         const std::vector<std::byte> source =
             randomBytes(static_cast<size_t>(rows) * rowBytes, static_cast<uint32_t>(rows + cols));
@@ -78,6 +86,58 @@ TEST(Layout, PlacesElementsAsDescribed) {
   EXPECT_EQ(q8Panel[64 + 2 * 64 + 2 * 4 + 2], std::byte{128});  // zero
   EXPECT_EQ(q8Panel[64 + 7 * 64 + 15 * 4 + 3], std::byte{128}); // a padding row
   EXPECT_EQ(q8Panel[63], std::byte{0}); // the scale of a block that is not there
+}
+
+TEST(Layout, PlacesBitsOfFiveAsDescribed) {
+  std::vector<std::byte> source(sourceRowBytes(Encoding::Q5_0, 64) * 2);
+  std::byte *block = source.data() + 44 + 22; // row 1, second block
+  block[0] = std::byte{0x11};
+  block[2 + 22 / 8] = std::byte{1 << 22 % 8}; // column 22
+  block[6 + 6] = std::byte{0x73};             // columns 6 (3) and 22 (7)
+  std::vector<std::byte> panel(panelBytes(Encoding::Q5_0, 64));
+  packPanel(Encoding::Q5_0, source, 2, 64, panel);
+  EXPECT_EQ(panel[32 + 2], std::byte{0x11});
+  EXPECT_EQ(panel[64 + 320 + 64 + 64 + 1 * 4 + 2], std::byte{0x73});
+  EXPECT_EQ(panel[64 + 320 + 1 * 4 + 2], std::byte{1 << 5}); // g = 5, j = 2
+}
+
+TEST(Layout, PlacesSuperblocksAsDescribed) {
+  std::vector<std::byte> source(sourceRowBytes(Encoding::Q4_K, 512) * 2);
+  std::byte *block = source.data() + 288 + 144; // row 1, second superblock
+  block[2] = std::byte{0x22};
+  block[4 + 1] = std::byte{0xc0 | 9};       // part 1: scale 9; part 5: scale 3 << 4 ...
+  block[4 + 5] = std::byte{0x80 | 33};      // part 1: minimum 33; part 5: minimum 2 << 4 ...
+  block[4 + 9] = std::byte{0x5e};           // ... | 14, ... | 5
+  block[16 + 2 * 32 + 6] = std::byte{0x73}; // column 6 of part 4 (3) and of part 5 (7)
+  std::vector<std::byte> panel(panelBytes(Encoding::Q4_K, 512));
+  packPanel(Encoding::Q4_K, source, 2, 512, panel);
+  const std::byte *super = panel.data() + 2304;
+  EXPECT_EQ(super[32 + 2], std::byte{0x22});
+  EXPECT_EQ(super[64 + 1 * 16 + 1], std::byte{9 | 2 << 6});
+  EXPECT_EQ(super[64 + 5 * 16 + 1], std::byte{62 | 2 << 6});
+  EXPECT_EQ(super[192 + 0 * 16 + 1], std::byte{1 << 4});
+  EXPECT_EQ(super[192 + 2 * 16 + 1], std::byte{5 << 4});
+  EXPECT_EQ(super[256 + 4 * 256 + 64 + 1 * 4 + 2], std::byte{3});
+  EXPECT_EQ(super[256 + 5 * 256 + 64 + 1 * 4 + 2], std::byte{7});
+
+  std::vector<std::byte> six(sourceRowBytes(Encoding::Q6_K, 512) * 2);
+  block = six.data() + 420 + 210;
+  block[128 + 32 + 9] = std::byte{0xe0}; // columns 128 + 32 k + 9: 0, 0, 2, 3
+  block[64 + 41] = std::byte{0x5a};      // columns 128 + 41 (10) and 128 + 105 (5)
+  block[192 + 15] = std::byte{0xfe};     // the scale of columns 240 .. 255
+  block[208] = std::byte{0x11};
+  std::vector<std::byte> sixPanel(panelBytes(Encoding::Q6_K, 512));
+  packPanel(Encoding::Q6_K, six, 2, 512, sixPanel);
+  const std::byte *body = sixPanel.data() + 64 + 3328;
+  EXPECT_EQ(sixPanel[32 + 2], std::byte{0x11});
+  EXPECT_EQ(body[3 * 832 + 3 * 16 + 1], std::byte{0xfe});
+  // Columns 233 and 201 are columns 9 of the third and first 16 of the last 64, 169 of the third of
+  // the 64 before: i = 1, p = 2, j = 1.
+  const auto quants = [&](int unit, int part) { return body + unit * 832 + 64 + part * 192; };
+  EXPECT_EQ(quants(3, 2)[1 * 4 + 1], std::byte{3 << 4});
+  EXPECT_EQ(quants(3, 2)[64 + 64 + 1 * 4 + 1], std::byte{5});
+  EXPECT_EQ(quants(3, 0)[1 * 4 + 1], std::byte{2 << 4});
+  EXPECT_EQ(quants(2, 2)[64 + 64 + 1 * 4 + 1], std::byte{10});
 }
 
 TEST(Quantize, RoundsToNearestEven) {
@@ -121,7 +181,8 @@ TEST(Quantize, EveryHalfAndBFloat16SurvivesTheRoundTrip) {
   }
 }
 
-/// A file of test/data/gguf_blocks: rows of 512 columns.
+/// A file of test/data/gguf_blocks: rows of 512 columns; `input` is what the blocks were made of,
+/// if they are not random.
 struct Oracle {
   std::vector<float> input, dequantized;
   std::vector<std::byte> packed;
@@ -143,25 +204,25 @@ Oracle readOracle(Encoding encoding) {
     std::memcpy(values.data(), data.data(), data.size());
     return values;
   };
-  oracle.input = floats("input");
+  if (file->find("input"))
+    oracle.input = floats("input");
   oracle.dequantized = floats("dequantized");
   oracle.packed.assign(bytes("packed").begin(), bytes("packed").end());
-  oracle.rows = static_cast<int64_t>(oracle.input.size() / 512);
+  oracle.rows = static_cast<int64_t>(oracle.dequantized.size() / 512);
   return oracle;
 }
 
-TEST(Quantize, MatchesTheReferenceBytes) {
-  for (Encoding encoding : {Encoding::Q8_0, Encoding::Q4_1}) {
-    const Oracle oracle = readOracle(encoding);
-    ASSERT_EQ(oracle.rows, 12);
-    std::vector<std::byte> packed(oracle.packed.size());
-    encodeRow(encoding, oracle.input, packed);
-    EXPECT_EQ(packed, oracle.packed) << microkernels::encodingName(encoding);
-  }
+TEST(Quantize, Q8_0MatchesTheReferenceBytes) {
+  const Oracle oracle = readOracle(Encoding::Q8_0);
+  ASSERT_EQ(oracle.input.size(), 12u * 512);
+  std::vector<std::byte> packed(oracle.packed.size());
+  encodeRow(Encoding::Q8_0, oracle.input, packed);
+  EXPECT_EQ(packed, oracle.packed);
 }
 
 TEST(DecodeRow, EqualsGgufDequantization) {
-  for (Encoding encoding : {Encoding::Q8_0, Encoding::Q4_1}) {
+  for (Encoding encoding : {Encoding::Q8_0, Encoding::Q4_1, Encoding::Q4_0, Encoding::Q5_0,
+                            Encoding::Q4_K, Encoding::Q6_K}) {
     const Oracle oracle = readOracle(encoding);
     ASSERT_EQ(oracle.rows, 12);
     std::vector<std::byte> packed(packedBytes(encoding, oracle.rows, 512));
@@ -171,6 +232,34 @@ TEST(DecodeRow, EqualsGgufDequantization) {
       for (int64_t i = 0; i < oracle.rows; ++i) {
         level.cores->find(encoding)(row.data(), packed.data(), i, 512);
         EXPECT_TRUE(sameBits(row.data(), oracle.dequantized.data() + i * 512, 512)) << i;
+      }
+    });
+  }
+}
+
+// Three ways to read the same blocks: the core, the checkpoint's reader, the test's own.
+TEST(DecodeRow, EqualsOtherReadersOfTheBlocks) {
+  const std::pair<Encoding, DType> types[] = {
+      {Encoding::Q8_0, DType::Q8_0}, {Encoding::Q4_1, DType::Q4_1}, {Encoding::Q4_0, DType::Q4_0},
+      {Encoding::Q5_0, DType::Q5_0}, {Encoding::Q4_K, DType::Q4_K}, {Encoding::Q6_K, DType::Q6_K}};
+  EXPECT_EQ(std::size(types) + 2, std::size(kEncodings));
+  const int64_t rows = 19, cols = 768;
+  for (const auto &[encoding, dtype] : types) {
+    SCOPED_TRACE(microkernels::encodingName(encoding));
+    const std::vector<std::byte> source = makeWeight(encoding, rows, cols, 9);
+    std::vector<std::byte> packed(packedBytes(encoding, rows, cols));
+    packWeight(encoding, source, rows, cols, packed);
+    std::vector<float> wanted(static_cast<size_t>(rows * cols));
+    ASSERT_TRUE(dequantize(dtype, source, wanted).ok());
+    forEachLevel([&](const NativeLevel &level) {
+      std::vector<float> row(cols);
+      for (int64_t i = 0; i < rows; ++i) {
+        level.cores->find(encoding)(row.data(), packed.data(), i, cols);
+        ASSERT_TRUE(sameBits(row.data(), wanted.data() + i * cols, cols)) << i;
+        const Source read{encoding, source.data() +
+                                        static_cast<uint64_t>(i) * sourceRowBytes(encoding, cols)};
+        for (int64_t k = 0; k < cols; ++k)
+          ASSERT_EQ(row[static_cast<size_t>(k)], read.value(k)) << i << " " << k;
       }
     });
   }

@@ -5,6 +5,7 @@
 // which must give the same bits.
 //
 //===----------------------------------------------------------------------===//
+#include "test/microkernels/Blocks.h"
 #include "test/microkernels/Support.h"
 
 #include "compiler/pack/Layout.h"
@@ -78,55 +79,6 @@ Rows makeRows(Activation activation, int64_t m, int64_t k, uint32_t seed, float 
   return rows;
 }
 
-/// A weight in source form, where every quant, the extreme ones too, occurs.
-std::vector<std::byte> makeWeight(Encoding encoding, int64_t n, int64_t k, uint32_t seed) {
-  std::vector<std::byte> source(static_cast<size_t>(n) * pack::sourceRowBytes(encoding, k));
-  pack::encodeRow(encoding, randomFloats(static_cast<size_t>(n * k), seed), source);
-  std::mt19937 generator(seed);
-  const BlockSize block = blockSize(encoding);
-  const int64_t quants = encoding == Encoding::Q8_0 ? 2 : 4;
-  if (block.columns > 1)
-    for (size_t b = 0; b < source.size(); b += static_cast<size_t>(block.bytes))
-      for (int64_t i = quants; i < block.bytes; ++i)
-        source[b + static_cast<size_t>(i)] =
-            b == 0 ? std::byte{encoding == Encoding::Q8_0 ? uint8_t{0x80} : uint8_t{0xff}}
-                   : static_cast<std::byte>(generator());
-  return source;
-}
-
-/// Element access to source rows.
-struct Source {
-  Encoding encoding;
-  const std::byte *row;
-
-  float half(int64_t offset) const {
-    uint16_t bits;
-    std::memcpy(&bits, row + offset, 2);
-    return halfToFloat(bits);
-  }
-  float d(int64_t b) const { return half(b * blockSize(encoding).bytes); }
-  float m(int64_t b) const { return encoding == Encoding::Q4_1 ? half(b * 20 + 2) : 0.0f; }
-  int quant(int64_t k) const {
-    const int64_t i = k % 32;
-    if (encoding == Encoding::Q8_0)
-      return static_cast<int8_t>(row[k / 32 * 34 + 2 + i]);
-    const auto byte = static_cast<uint8_t>(row[k / 32 * 20 + 4 + i % 16]);
-    return i < 16 ? byte & 15 : byte >> 4;
-  }
-  /// GGUF's dequantization: each step rounded to float.
-  float value(int64_t k) const {
-    if (encoding == Encoding::Float32)
-      return fieldFloat(row + k * 4);
-    if (encoding == Encoding::BFloat16) {
-      uint16_t bits;
-      std::memcpy(&bits, row + k * 2, 2);
-      return bfloat16ToFloat(bits);
-    }
-    const float product = d(k / 32) * static_cast<float>(quant(k));
-    return encoding == Encoding::Q8_0 ? product : product + m(k / 32);
-  }
-};
-
 struct Expected {
   float contract; ///< the contract's own order
   double exact;
@@ -172,16 +124,28 @@ Expected expectQ8(const std::byte *row, const Source &w, int64_t k) {
   for (int64_t b = 0; b < blocks; ++b) {
     const float scale = fieldFloat(row + blocks * 32 + b * 4);
     const float scaledSum = fieldFloat(row + blocks * 36 + b * 4);
-    int dot = 0;
-    for (int64_t i = b * 32; i < b * 32 + 32; ++i)
-      dot += w.quant(i) * static_cast<int8_t>(row[i]);
-    y = std::fma(w.d(b) * scale, static_cast<float>(dot), y);
-    if (w.encoding == Encoding::Q4_1)
-      y = std::fma(w.m(b), scaledSum, y);
-    const double first = static_cast<double>(w.d(b)) * scale * dot;
-    const double second = static_cast<double>(w.m(b)) * scaledSum;
-    exact += first + second;
-    magnitude += std::fabs(first) + std::fabs(second);
+    float parts = 0;
+    for (int64_t first = b * 32; first < b * 32 + 32; first += w.scaleColumns()) {
+      int dot = 0;
+      for (int64_t i = first; i < first + w.scaleColumns(); ++i)
+        dot += w.quant(i) * static_cast<int8_t>(row[i]);
+      if (w.scaleColumns() == 32)
+        y = std::fma(w.d(first) * scale, static_cast<float>(dot), y);
+      else
+        parts = first % 32 == 0 ? w.d(first) * static_cast<float>(dot)
+                                : std::fma(w.d(first), static_cast<float>(dot), parts);
+      const double product = static_cast<double>(w.d(first)) * scale * dot;
+      exact += product;
+      magnitude += std::fabs(product);
+    }
+    if (w.scaleColumns() != 32)
+      y = std::fma(parts, scale, y);
+    if (w.hasMinimum()) {
+      y = std::fma(w.m(b * 32), scaledSum, y);
+      const double product = static_cast<double>(w.m(b * 32)) * scaledSum;
+      exact += product;
+      magnitude += std::fabs(product);
+    }
   }
   return {y, exact, magnitude * static_cast<double>(3 * blocks + 2) * 0x1p-24};
 }
@@ -190,10 +154,14 @@ Expected expectQ8(const std::byte *row, const Source &w, int64_t k) {
 class Problem {
 public:
   Problem(const LinearCore &core, int64_t m, int64_t n, int64_t k, float scale = 1.0f)
+      : Problem(core, m, n, k, makeWeight(core.encoding, n, k, static_cast<uint32_t>(n * 11 + k)),
+                scale) {}
+
+  Problem(const LinearCore &core, int64_t m, int64_t n, int64_t k, std::vector<std::byte> source,
+          float scale = 1.0f)
       : core_(core), m_(m), n_(n), k_(k),
         rows_(makeRows(core.activation, m, k, static_cast<uint32_t>(m * 7 + k), scale)),
-        source_(makeWeight(core.encoding, n, k, static_cast<uint32_t>(n * 11 + k))),
-        packed_(pack::packedBytes(core.encoding, n, k)) {
+        source_(std::move(source)), packed_(pack::packedBytes(core.encoding, n, k)) {
     pack::packWeight(core.encoding, source_, n, k, packed_);
   }
 
@@ -251,9 +219,10 @@ class Linear : public ::testing::TestWithParam<LinearCore> {};
 
 TEST_P(Linear, MatchesTheReferencesAtOddSizes) {
   const LinearCore &core = GetParam();
-  const std::vector<int64_t> columns = core.kMultiple == 1
-                                           ? std::vector<int64_t>{1, 3, 31, 33, 40, 100, 515}
-                                           : std::vector<int64_t>{32, 64, 96, 576};
+  const std::vector<int64_t> columns =
+      core.kMultiple == 1    ? std::vector<int64_t>{1, 3, 31, 33, 40, 100, 515}
+      : core.kMultiple == 32 ? std::vector<int64_t>{32, 64, 96, 576}
+                             : std::vector<int64_t>{256, 512, 768};
   forEachLevel([&](const NativeLevel &level) {
     for (int64_t k : columns)
       for (int64_t n : {1, 15, 17})
@@ -270,13 +239,38 @@ TEST_P(Linear, MatchesTheReferencesAtOddSizes) {
 
 TEST_P(Linear, SameBitsHoweverTokensAreSplit) {
   const LinearCore &core = GetParam();
-  for (int64_t k : {int64_t{core.kMultiple == 1 ? 287 : 288}, int64_t{1536}}) {
+  const int64_t odd = core.kMultiple == 1 ? 287 : core.kMultiple == 32 ? 288 : 768;
+  for (int64_t k : {odd, int64_t{1536}}) {
     const Problem problem(core, 19, 17, k);
     forEachLevel([&](const NativeLevel &level) {
       const std::vector<float> whole = problem.run(level, 19);
       for (int64_t split = 1; split < 19; ++split)
         EXPECT_TRUE(sameBits(whole.data(), problem.run(level, split).data(), whole.size()))
             << "calls of " << split << " tokens";
+    });
+  }
+}
+
+// Scales that no quantizer makes: results are no numbers, neighbours are not touched.
+TEST_P(Linear, HostileScalesStayInTheirRows) {
+  const LinearCore &core = GetParam();
+  const int64_t n = 16, k = 768, m = 9;
+  if (core.kMultiple == 1)
+    return; // floats have no scales
+  const Scales scales = scalesOf(core.encoding);
+  std::vector<std::byte> source = makeWeight(core.encoding, n, k, 5);
+  const uint64_t rowBytes = pack::sourceRowBytes(core.encoding, k);
+  for (uint16_t bits : {uint16_t{0x7c00}, uint16_t{0xfc00}, uint16_t{0x7e00}, uint16_t{0xffff}}) {
+    for (size_t i = 0; i < scales.count; ++i)
+      std::memcpy(source.data() + 3 * rowBytes + scales.at + 2 * i, &bits, 2);
+    const Problem problem(core, m, n, k, std::vector<std::byte>(source));
+    forEachLevel([&](const NativeLevel &level) {
+      const std::vector<float> out = problem.run(level, m);
+      for (int64_t i = 0; i < m; ++i)
+        for (int64_t row = 0; row < n; ++row)
+          if (i != 2) // an activation row of zeros
+            ASSERT_EQ(std::isfinite(out[static_cast<size_t>(i * (n + 3) + row)]), row != 3)
+                << i << " " << row;
     });
   }
 }

@@ -14,6 +14,9 @@ TEST(Table, FindsCoresByOperands) {
   EXPECT_EQ(findLinear(Activation::Q8, Encoding::Float32), nullptr);
   EXPECT_EQ(findRow(Encoding::BFloat16)->symbol, "l4_row_bfloat16");
   EXPECT_EQ(findAttention(KvType::Float32)->symbol, "l4_attention_float32");
+  EXPECT_EQ(groupCore().symbol, "l4_group_by_expert");
+  EXPECT_EQ(groupScratchBytes(1), 64);
+  EXPECT_EQ(groupScratchBytes(128), 1024);
 }
 
 TEST(Table, NamesRoundTrip) {

@@ -6,8 +6,11 @@
 //===----------------------------------------------------------------------===//
 
 #include "compiler/reference/PackRounding.h"
+#include "models/Rope.h"
 #include "models/llama3/Weights.h"
 #include "test/models/Support.h"
+
+#include <numbers>
 
 using namespace llama4;
 using namespace llama4::test;
@@ -271,9 +274,15 @@ TEST(Llama3, EqualFrequencyFactorsHaveNoBand) {
   rope.lowFreqFactor = rope.highFreqFactor = 1;
   rope.originalMaxPositionEmbeddings = 100;
   std::vector<float> invFreq = {1.0f, 0.0628f, 0.0629f, 0.01f};
-  llama3::scaleLlama3(rope, invFreq);
+  models::scaleLlama3(rope, invFreq);
   // Wavelengths 6.28, 100.05, 99.9 and 628: those above 100 are divided.
   EXPECT_EQ(invFreq, (std::vector<float>{1.0f, 0.0628f / 8, 0.0629f, 0.01f / 8}));
+  // A wavelength that is the limit itself: a band of no width divides nothing by its width.
+  const float wavelength = 2 * std::numbers::pi_v<float>;
+  rope.lowFreqFactor = rope.highFreqFactor = 100 / static_cast<double>(wavelength);
+  invFreq = {1.0f};
+  models::scaleLlama3(rope, invFreq);
+  EXPECT_EQ(invFreq[0], 1.0f);
 }
 
 TEST(Llama3, SmoothBand) {
@@ -285,7 +294,7 @@ TEST(Llama3, SmoothBand) {
   rope.originalMaxPositionEmbeddings = 100;
   const float wavelength = 50.0f;
   std::vector<float> invFreq = {2 * 3.14159265f / wavelength};
-  llama3::scaleLlama3(rope, invFreq);
+  models::scaleLlama3(rope, invFreq);
   const double blend = (100.0 / 50.0 - 1) / 3;
   EXPECT_NEAR(invFreq[0], (1 - blend) * 0.12566371 / 8 + blend * 0.12566371, 1e-7);
 }
@@ -304,11 +313,48 @@ TEST(Llama3, GgufNames) {
   EXPECT_EQ(llama3::ggufName("model.layers.3.other.weight"), "");
 }
 
+/// A linear weight as FP8 numbers, all of them 1.5, with one scale per row.
+TEST(Llama3, Fp8WeightsAreNumbersTimesScales) {
+  const std::string name = "model.layers.1.mlp.up_proj.weight";
+  Copy copy(kOracles + "llama3-text-tied");
+  copy.edit("\"hidden_act\"",
+            "\"quantization_config\": {\"quant_method\": \"compressed-tensors\", \"format\": "
+            "\"float-quantized\", \"ignore\": [\"lm_head\"], \"config_groups\": {\"group_0\": "
+            "{\"targets\": [\"Linear\"], \"weights\": {\"num_bits\": 8, \"type\": \"float\", "
+            "\"strategy\": \"channel\"}}}}, \"hidden_act\"");
+  const std::vector<std::byte> ones(256 * 128, std::byte{0x3c}); // 1.5 in e4m3
+  const std::vector<float> scales(256, 0.25f);
+  copy.rewrite([&](std::vector<SafetensorsTensor> &tensors) {
+    for (SafetensorsTensor &tensor : tensors)
+      if (tensor.name == name)
+        tensor = {name, DType::F8E4M3, {256, 128}, ones};
+    tensors.push_back({name + "_scale", DType::F32, {256, 1}, std::as_bytes(std::span(scales))});
+  });
+  Checkpoint checkpoint = open(copy.path());
+  models::ModelOptions options;
+  for (const auto &[compute, element] :
+       {std::pair("float32", "f32"), std::pair("bfloat16", "bf16")}) {
+    options.compute = compute;
+    auto graph = models::buildModel(checkpoint, options);
+    ASSERT_TRUE(graph.ok()) << graph.status().message();
+    expectContains(dumpGraph(**graph), "param " + name + ": " + element + "[256, 128] from \"" +
+                                           name + "\" times \"" + name + "_scale\"");
+    ASSERT_EQ((*graph)->remarks().size(), 1u);
+    expectContains((*graph)->remarks()[0], "1 tensors are stored as f8_e4m3");
+  }
+  ParamRequest request{{name, name, 0, {256, 128}}, Element::F32};
+  request.scale = name + "_scale";
+  auto values = CheckpointParams(checkpoint).read(request);
+  ASSERT_TRUE(values.ok()) << values.status().message();
+  EXPECT_EQ(values->values, std::vector<float>(256 * 128, 1.5f * 0.25f));
+}
+
 /// GGUF row order undone: heads of 32, (first, second) halves stored side by side.
 TEST(Llama3, UnpermutedRows) {
   Checkpoint checkpoint = open(kOracles + "llama3-text-tied");
   CheckpointParams params(checkpoint);
-  ParamRequest request{"q", "model.layers.0.self_attn.q_proj.weight", 0, Element::BF16, {128, 128}};
+  ParamRequest request{{"q", "model.layers.0.self_attn.q_proj.weight", 0, {128, 128}},
+                       Element::BF16};
   auto stored = params.read(request);
   request.unpermuteHeads = 4;
   auto rows = params.read(request);
@@ -323,7 +369,7 @@ TEST(Llama3, UnpermutedRows) {
 
 TEST(Llama3, ParametersAreRoundedToTheirFormat) {
   Checkpoint checkpoint = open(kOracles + "llama3-text-tied");
-  ParamRequest request{"n", "model.layers.0.mlp.up_proj.weight", 0, Element::Q8_0, {256, 128}};
+  ParamRequest request{{"n", "model.layers.0.mlp.up_proj.weight", 0, {256, 128}}, Element::Q8_0};
   expectContains(CheckpointParams(checkpoint).read(request).status().message(),
                  "no quantizer for q8_0");
   auto rounded = CheckpointParams(checkpoint, packRounding()).read(request);

@@ -14,6 +14,7 @@
 #include <cstring>
 #include <iostream>
 #include <list>
+#include <regex>
 
 using namespace llama4;
 using namespace llama4::test;
@@ -51,13 +52,6 @@ std::vector<std::string> remarksOf(const std::string &folder,
   return graph.ok() ? (*graph)->remarks() : std::vector<std::string>();
 }
 
-size_t count(const std::string &text, const std::string &part) {
-  size_t found = 0;
-  for (size_t at = text.find(part); at != std::string::npos; at = text.find(part, at + 1))
-    ++found;
-  return found;
-}
-
 //===----------------------------------------------------------------------===//
 // Reference outputs
 //===----------------------------------------------------------------------===//
@@ -72,8 +66,10 @@ protected:
   void SetUp() override {
     const auto [name, prompt] = GetParam();
     const std::string own = LLAMA4_TEST_DATA "/oracles/" + std::string(name);
-    const std::string file = "/golden/prefill." + std::string(prompt) + ".safetensors";
-    folder = fs::exists(own + file) ? own : folderOf(name);
+    const std::string file = std::string(prompt) + ".safetensors";
+    const bool isOwn =
+        fs::exists(own + "/golden/prefill." + file) && fs::exists(own + "/golden/greedy." + file);
+    folder = isOwn ? own : folderOf(name);
     if (folder.empty())
       GTEST_SKIP() << "no reference outputs " << name << " (LLAMA4_ORACLES)";
   }
@@ -181,6 +177,9 @@ TEST(Llama4, LayersDiffer) {
   EXPECT_EQ(count(graph, "= rope "), 6u); // q and k of three layers
   EXPECT_EQ(count(graph, " pairs :"), 6u);
   EXPECT_EQ(count(graph, "= qk_norm "), 6u);
+  // The norm follows the rotation. No number shows it, for a rotation keeps a head's length.
+  const std::regex normOfRotated("(%\\d+) = rope [^\n]*\n *%\\d+ = qk_norm \\1 ");
+  EXPECT_EQ(std::distance(std::sregex_iterator(graph.begin(), graph.end(), normOfRotated), {}), 6);
   EXPECT_EQ(count(graph, "= temperature "), 1u);
   EXPECT_EQ(count(graph, " chunk 32 :"), 3u);
   EXPECT_EQ(count(graph, "= attention "), 4u);
@@ -446,6 +445,21 @@ TEST(Llama4, Fp8TakesTheComputeType) {
   EXPECT_EQ(count(all, "\n"), 2u) << all;
 }
 
+TEST(Llama4, Fp8ModulesMayBeIgnoredByPatterns) {
+  NEED(folder, "llama4-fp8");
+  const std::string expected = dump(folder);
+  const std::string group = "{\"targets\": [\"re:.*none\"], \"weights\": {\"num_bits\": 8, "
+                            "\"type\": \"float\", \"strategy\": \"tensor\"}}";
+  for (const auto &[from, to] :
+       {std::pair<std::string, std::string>("\"ignore\": [",
+                                            "\"ignore\": [\"re:.*self_attn.*\", \"re:lm_head\","),
+        {"\"group_0\": {", "\"group_1\": " + group + ", \"group_0\": {"}}) {
+    Copy copy(folder);
+    copy.edit(from, to);
+    EXPECT_EQ(dump(copy.path()), expected) << to;
+  }
+}
+
 TEST(Llama4, Fp8ContradictionsAreErrors) {
   NEED(folder, "llama4-fp8");
   const std::string expert = "model.layers.3.feed_forward.experts.5.up_proj.weight";
@@ -460,6 +474,12 @@ TEST(Llama4, Fp8ContradictionsAreErrors) {
       {"\"quantization_config\"", "\"other_config\"", "that quantization_config describes"},
       {"\"ignore\": [", "\"ignore\": [\"model.layers.3.feed_forward.experts.5.up_proj\",",
        "lists its module in \"ignore\""},
+      {"\"ignore\": [", "\"ignore\": [\"re:.*experts.\\\\d+.up_proj$\",",
+       "lists its module in \"ignore\""},
+      {"\"ignore\": [", "\"ignore\": [\"re:.*(up|down)_proj\",",
+       "found the pattern \"re:.*(up|down)_proj\", expected characters"},
+      {"\"group_0\": {", "\"group_1\": {\"weights\": {\"num_bits\": 4}}, \"group_0\": {",
+       "group_1.weights.num_bits\": found 4"},
   };
   for (const auto &[from, to, expected] : cases) {
     Copy copy(folder);

@@ -143,6 +143,14 @@ inline std::string errorOf(const std::string &path, const models::ModelOptions &
   return graph.status().message();
 }
 
+/// How often `part` stands in `text`.
+inline size_t count(const std::string &text, const std::string &part) {
+  size_t found = 0;
+  for (size_t at = text.find(part); at != std::string::npos; at = text.find(part, at + 1))
+    ++found;
+  return found;
+}
+
 inline void expectContains(const std::string &text, const std::string &part) {
   EXPECT_NE(text.find(part), std::string::npos) << "found: " << text << "\nexpected: " << part;
 }

@@ -31,21 +31,34 @@ std::vector<float> counted(size_t count) {
   return values;
 }
 
-ParamSpec specOf(const Stored &stored, int64_t rows, int64_t cols) {
+/// A parameter of one tensor and how to pack it.
+struct Param {
+  Param(const Stored &stored, int64_t rows, int64_t cols) : stored(stored) {
+    spec.rows = rows;
+    spec.cols = cols;
+    source.name = "q";
+    source.source = stored.tensor.name;
+    source.shape = rows == 1 ? std::vector{cols} : std::vector{rows, cols};
+  }
+  Result<SourceParam> find() const {
+    return SourceParam::find(source, [&](std::string_view name) {
+      return name == stored.tensor.name ? &stored.tensor : nullptr;
+    });
+  }
+  const Stored &stored;
+  SourceSpec source;
   ParamSpec spec;
-  spec.source = &stored.tensor;
-  spec.rows = rows;
-  spec.cols = cols;
-  return spec;
-}
+};
 
 /// All packed bytes; the sink's order is the file's.
-Result<std::vector<std::byte>> packed(const ParamSpec &spec) {
+Result<std::vector<std::byte>> packed(const Param &param) {
+  LLAMA4_ASSIGN_OR_RETURN(SourceParam source, param.find());
   std::vector<std::byte> out;
-  LLAMA4_RETURN_IF_ERROR(packParam(spec, [&](std::span<const std::byte> bytes) -> Status {
-    out.insert(out.end(), bytes.begin(), bytes.end());
-    return {};
-  }));
+  LLAMA4_RETURN_IF_ERROR(
+      packParam(param.spec, source, [&](std::span<const std::byte> bytes) -> Status {
+        out.insert(out.end(), bytes.begin(), bytes.end());
+        return {};
+      }));
   return out;
 }
 
@@ -59,12 +72,12 @@ std::vector<float> floats(std::span<const std::byte> bytes, size_t count) {
 
 TEST(ParamPacker, PutsPermutedRowsBack) {
   Stored stored({4, 3}, counted(12)); // one head of four rows, stored 0, 2, 1, 3
-  ParamSpec spec = specOf(stored, 4, 3);
-  spec.unpermuteHeads = 1;
-  spec.panels = true;
-  auto bytes = packed(spec);
+  Param param(stored, 4, 3);
+  param.source.unpermuteHeads = 1;
+  param.spec.panels = true;
+  auto bytes = packed(param);
   ASSERT_TRUE(bytes.ok()) << bytes.status().message();
-  ASSERT_EQ(bytes->size(), paramBytes(spec));
+  ASSERT_EQ(bytes->size(), paramBytes(param.spec));
   const float expected[] = {0, 6, 3, 9}; // first elements of the rows
   for (int64_t row = 0; row < 4; ++row) {
     std::vector<std::byte> source(sourceRowBytes(Encoding::Float32, 3));
@@ -76,11 +89,11 @@ TEST(ParamPacker, PutsPermutedRowsBack) {
 TEST(ParamPacker, PutsElementsOfPermutedBiasBack) {
   // Two heads of four: a bias is permuted like the rows of its matrix.
   Stored stored({8}, counted(8));
-  ParamSpec spec = specOf(stored, 1, 8);
-  spec.unpermuteHeads = 2;
-  auto bytes = packed(spec);
+  Param param(stored, 1, 8);
+  param.source.unpermuteHeads = 2;
+  auto bytes = packed(param);
   ASSERT_TRUE(bytes.ok()) << bytes.status().message();
-  ASSERT_EQ(bytes->size(), paramBytes(spec));
+  ASSERT_EQ(bytes->size(), paramBytes(param.spec));
   EXPECT_EQ(floats(*bytes, 8), (std::vector<float>{0, 2, 1, 3, 4, 6, 5, 7}));
 }
 
@@ -88,10 +101,10 @@ TEST(ParamPacker, RefusesHeadsThatDoNotFit) {
   Stored matrix({6, 2}, counted(12)), vector({6}, counted(6));
   for (int64_t heads : {4, 2, 7, -1, -3}) {
     for (auto [stored, rows, cols] : {std::tuple(&matrix, 6, 2), std::tuple(&vector, 1, 6)}) {
-      ParamSpec spec = specOf(*stored, rows, cols);
-      spec.panels = rows > 1;
-      spec.unpermuteHeads = heads;
-      auto bytes = packed(spec);
+      Param param(*stored, rows, cols);
+      param.spec.panels = rows > 1;
+      param.source.unpermuteHeads = heads;
+      auto bytes = packed(param);
       ASSERT_FALSE(bytes.ok()) << heads;
       EXPECT_EQ(bytes.status().kind(), StatusKind::InvalidInput);
       EXPECT_NE(bytes.status().message().find("blk.0.attn_q"), std::string::npos);
@@ -102,41 +115,65 @@ TEST(ParamPacker, RefusesHeadsThatDoNotFit) {
 TEST(ParamPacker, RefusesATransposedMatrix) {
   // As many elements as expected are not enough: the columns must be the columns.
   Stored stored({3, 4}, counted(12));
-  ParamSpec spec = specOf(stored, 4, 3);
-  spec.panels = true;
-  auto bytes = packed(spec);
+  Param param(stored, 4, 3);
+  param.spec.panels = true;
+  auto bytes = packed(param);
   ASSERT_FALSE(bytes.ok());
   EXPECT_NE(bytes.status().message().find("[3, 4]"), std::string::npos) << bytes.status().message();
 }
 
+constexpr Encoding kBlockEncodings[] = {Encoding::Q8_0, Encoding::Q4_1, Encoding::Q4_0,
+                                        Encoding::Q5_0, Encoding::Q4_K, Encoding::Q6_K};
+
 TEST(ParamPacker, RefusesWhatBlocksCannotHold) {
   const float infinity = std::numeric_limits<float>::infinity();
   for (float bad : {std::nanf(""), infinity, -infinity, 1.0e6f}) {
-    std::vector<float> values = counted(64);
+    std::vector<float> values = counted(512);
     values[45] = bad;
-    Stored stored({2, 32}, values);
-    for (Encoding encoding : {Encoding::Q8_0, Encoding::Q4_1}) {
-      ParamSpec spec = specOf(stored, 2, 32);
-      spec.panels = true;
-      spec.encoding = encoding;
-      auto bytes = packed(spec);
+    Stored stored({2, 256}, values);
+    for (Encoding encoding : kBlockEncodings) {
+      Param param(stored, 2, 256);
+      param.spec.panels = true;
+      param.spec.encoding = encoding;
+      auto bytes = packed(param);
       ASSERT_FALSE(bytes.ok()) << bad;
       EXPECT_EQ(bytes.status().kind(), StatusKind::InvalidInput);
       EXPECT_NE(bytes.status().message().find("blk.0.attn_q"), std::string::npos);
     }
     // The floating-point formats keep what is stored.
-    ParamSpec spec = specOf(stored, 2, 32);
-    spec.panels = true;
-    EXPECT_TRUE(packed(spec).ok());
+    Param param(stored, 2, 256);
+    param.spec.panels = true;
+    EXPECT_TRUE(packed(param).ok());
   }
+}
+
+TEST(ParamPacker, RefusesColumnsThatAreNoWholeBlocks) {
+  for (Encoding encoding : kBlockEncodings)
+    for (int64_t cols : {16, 32, 128, 256, 288}) {
+      Stored stored({2, cols}, counted(static_cast<size_t>(2 * cols)));
+      Param param(stored, 2, cols);
+      param.spec.panels = true;
+      param.spec.encoding = encoding;
+      auto bytes = packed(param);
+      const int64_t block = microkernels::blockSize(encoding).columns;
+      ASSERT_EQ(bytes.ok(), cols % block == 0) << cols;
+      if (!bytes.ok())
+        EXPECT_EQ(bytes.status().message(),
+                  "tensor \"blk.0.attn_q\": found " + std::to_string(cols) +
+                      " columns, expected a multiple of " + std::to_string(block) +
+                      " to store as " + std::string(microkernels::encodingName(encoding)) +
+                      "; choose an encoding of smaller blocks for it.");
+    }
 }
 
 TEST(ParamPacker, StopsAtTheFirstErrorOfTheSink) {
   Stored stored({40, 2}, counted(80));
-  ParamSpec spec = specOf(stored, 40, 2);
-  spec.panels = true;
+  Param param(stored, 40, 2);
+  param.spec.panels = true;
+  auto source = param.find();
+  ASSERT_TRUE(source.ok()) << source.status().message();
   int calls = 0;
-  Status status = packParam(spec, [&](std::span<const std::byte>) {
+  Status status = packParam(param.spec, *source, [&](std::span<const std::byte>) {
     ++calls;
     return Status::error(StatusKind::Io, "disk full.");
   });

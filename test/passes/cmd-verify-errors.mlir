@@ -102,3 +102,30 @@ cmd.kernel @k grid affine_map<(T) -> (T ceildiv 64)> scratch 0 {
   %0 = lm.linear %x, %w core <"l4_linear_f32_float32", tokens = 64> : tensor<?x96xf32>, tensor<16x96xf32> -> tensor<?x16xf32>
   cmd.yield %0 : tensor<?x16xf32>
 }
+
+// -----
+// ===== Tiles from elsewhere could name any memory =====
+lm.param @w : tensor<4x16x64xf32, #target.layout<"panels", 16>> from #lm.source<"w">
+cmd.kernel @gather grid affine_map<(T) -> (T)> scratch 0 {
+^bb0(%x: tensor<?x64xf32>):
+  %0 = lm.row 64 {
+    %a = arith.constant 1.0 : f32
+    lm.yield %a : f32
+  } -> tensor<?x1x64xf32>
+  cmd.yield %0 : tensor<?x1x64xf32>
+}
+cmd.kernel @grouped grid affine_map<(T) -> (T)> scratch 0 {
+^bb0(%x: tensor<?x1x64xf32>, %w: tensor<4x16x64xf32, #target.layout<"panels", 16>>, %t: tensor<?x1x4xi32>):
+  %0 = lm.linear %x, %w by %t core <"l4_linear_f32_float32", tokens = 64> : tensor<?x1x64xf32>, tensor<4x16x64xf32, #target.layout<"panels", 16>>, tensor<?x1x4xi32> -> tensor<?x1x16xf32>
+  cmd.yield %0 : tensor<?x1x16xf32>
+}
+cmd.entry @main <"T", bound = 8> arguments [{name = "x"}, {name = "t"}] arena 4096 {
+^bb0(%x: !cmd.buffer<tensor<?x64xf32>>, %t: !cmd.buffer<tensor<?x1x4xi32>>):
+  %w = cmd.weight @w : !cmd.buffer<tensor<4x16x64xf32, #target.layout<"panels", 16>>>
+  %a = cmd.alloc at 0 : <tensor<?x1x64xf32>>
+  cmd.dispatch @gather ins(%x : !cmd.buffer<tensor<?x64xf32>>) outs(%a : !cmd.buffer<tensor<?x1x64xf32>>) sources []
+  %b = cmd.alloc : <tensor<?x1x16xf32>>
+  // expected-error @+1 {{has tiles that are not those of an lm.group_by_expert}}
+  cmd.dispatch @grouped ins(%a, %w, %t : !cmd.buffer<tensor<?x1x64xf32>>, !cmd.buffer<tensor<4x16x64xf32, #target.layout<"panels", 16>>>, !cmd.buffer<tensor<?x1x4xi32>>) outs(%b : !cmd.buffer<tensor<?x1x16xf32>>) sources []
+  cmd.return %b : !cmd.buffer<tensor<?x1x16xf32>>
+}

@@ -16,11 +16,13 @@ func.func @main(%x: tensor<?x64xf32>) -> (tensor<?x32xf32>, tensor<?x32xf32>, te
   %n = lm.load_param @n : tensor<64xbf16>
   %h = lm.rms_norm %x, %n {eps = 1.0e-5 : f32} : tensor<?x64xf32>, tensor<64xbf16>
   %q = lm.load_param @q : tensor<32x64x!lm.block<q4_1>>
-  // CHECK: [[Q:%.*]] = lm.quantize_rows [[H:%.*]] : tensor<?x64xf32> -> tensor<?x64x!lm.block<q8_32>>
+  // Rows are rounded right behind the op that makes them.
+  // CHECK: [[H:%.*]] = lm.rms_norm
+  // CHECK-NEXT: [[B:%.*]] = lm.quantize_rows [[H]] : tensor<?x64xf32> -> tensor<?x64xbf16>
+  // CHECK-NEXT: [[Q:%.*]] = lm.quantize_rows [[H]] : tensor<?x64xf32> -> tensor<?x64x!lm.block<q8_32>>
   // CHECK: lm.linear [[Q]],
   %0 = lm.linear %h, %q : tensor<?x64xf32>, tensor<32x64x!lm.block<q4_1>> -> tensor<?x32xf32>
   %b = lm.load_param @b : tensor<32x64xbf16>
-  // CHECK: [[B:%.*]] = lm.quantize_rows [[H]] : tensor<?x64xf32> -> tensor<?x64xbf16>
   // CHECK: lm.linear [[B]],
   %1 = lm.linear %h, %b : tensor<?x64xf32>, tensor<32x64xbf16> -> tensor<?x32xf32>
   %f = lm.load_param @f : tensor<32x64xf32>
@@ -52,4 +54,24 @@ module attributes {lm.options = {compute = "bfloat16", encoding = "q8_0"}} {
 lm.param @a : tensor<32x64xbf16> from #lm.source<"a">
 // CHECK: lm.param @b : tensor<32x40xbf16>
 lm.param @b : tensor<32x40xf32> from #lm.source<"b">
+}
+
+// -----
+// ===== What chooses experts stays as it is, whatever is asked for; experts follow the policy =====
+// CHECK-LABEL: module attributes {lm.options = {compute = "bfloat16", encoding = "q8_0", router}}
+module attributes {lm.options = {compute = "bfloat16", encoding = "q8_0", router}} {
+// CHECK: lm.param @router : tensor<4x64xbf16>
+// CHECK: lm.param @g : tensor<4x32x64x!lm.block<q8_0>>
+// CHECK: lm.param @d : tensor<4x64x32x!lm.block<q8_0>>
+lm.param @router : tensor<4x64xbf16> from #lm.source<"r">
+lm.param @g : tensor<4x32x64xbf16> from #lm.source<"g">
+lm.param @d : tensor<4x64x32xbf16> from #lm.source<"d">
+func.func @main(%x: tensor<?x64xf32>) -> tensor<?x4xf32> attributes {lm.entry = #lm.entry<"T", bound = 8>} {
+  %r = lm.load_param @router : tensor<4x64xbf16>
+  // CHECK: [[L:%.*]] = lm.linear %arg0,
+  %l = lm.linear %x, %r : tensor<?x64xf32>, tensor<4x64xbf16> -> tensor<?x4xf32>
+  // CHECK: lm.group_by_expert [[L]]
+  %rows, %scores, %places, %tiles = lm.group_by_expert %l top 1 tile 64 : tensor<?x4xf32> -> tensor<?x1x1xi32>, tensor<?x1x1xf32>, tensor<?x1x1xi32>, tensor<?x1x4xi32>
+  return %l : tensor<?x4xf32>
+}
 }

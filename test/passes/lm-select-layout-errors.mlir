@@ -25,11 +25,3 @@ func.func @main(%x: tensor<?x64xf32>) -> tensor<?x64xf32> {
   } -> tensor<?x64xf32>
   return %r : tensor<?x64xf32>
 }
-
-// -----
-lm.param @w : tensor<4x64x64xf32> from #lm.source<"w">
-func.func @main(%x: tensor<?x64xf32>) -> tensor<?x64xf32> {
-  // expected-error @+1 {{loads weights of a mixture of experts, which cannot be lowered yet}}
-  %w = lm.load_param @w : tensor<4x64x64xf32>
-  return %x : tensor<?x64xf32>
-}

@@ -29,7 +29,7 @@ func.func @main(%x: tensor<?x64xf32>) {
 
 // -----
 func.func @main(%x: tensor<?x4xf32>) attributes {lm.entry = #lm.entry<"T", bound = 8>} {
-  // expected-error @+1 {{'lm.route' op cannot be lowered yet; mixtures of experts run in the interpreter only}}
+  // expected-error @+1 {{'lm.route' op is a mixture of experts by name; run lm-plan-moe}}
   %0:2 = lm.route %x top 1 : tensor<?x4xf32> -> tensor<?x1xi32>, tensor<?x1xf32>
   return
 }
@@ -42,14 +42,14 @@ lm.param @d : !down from #lm.source<"d">
 func.func @main(%x: tensor<?x64xf32>, %i: tensor<?x1xi32>, %s: tensor<?x1xf32>) attributes {lm.entry = #lm.entry<"T", bound = 8>} {
   %g = lm.load_param @g : !up
   %d = lm.load_param @d : !down
-  // expected-error @+1 {{'lm.experts' op cannot be lowered yet; mixtures of experts run in the interpreter only}}
+  // expected-error @+1 {{'lm.experts' op is a mixture of experts by name; run lm-plan-moe}}
   %0 = lm.experts %x, %i, %s, %g, %g, %d : tensor<?x64xf32>, tensor<?x1xi32>, tensor<?x1xf32>, !up, !down
   return
 }
 
 // -----
 func.func @main(%x: tensor<?x64xf32>) attributes {lm.entry = #lm.entry<"T", bound = 8>} {
-  // expected-error @+1 {{cannot be lowered; entries hold look-ups, row work, linears and attention}}
+  // expected-error @+1 {{cannot be lowered; entries hold look-ups, row work, linears, attention and groups}}
   %c = arith.constant 1.0 : f32
   return
 }
@@ -89,4 +89,36 @@ func.func @main(%q: tensor<?x64xf32>, %kv: !kv, %b: !lm.batch) -> tensor<?x64xf3
   // expected-error @+1 {{reads state that keeps chunks of 32 tokens, expected mask chunked with that chunk}}
   %a = lm.attention %q, %l, %b mask causal scale 0.25 core <"l4_attention_float32", tokens = 16> : tensor<?x64xf32>, !layer -> tensor<?x64xf32>
   return %a : tensor<?x64xf32>
+}
+
+// -----
+// ===== Tiles that the scratch of the linear does not hold =====
+!w = tensor<4x16x64xf32, #target.layout<"panels", 16>>
+lm.param @w : !w from #lm.source<"w">
+func.func @main(%x: tensor<?x64xf32>, %l: tensor<?x4xf32>) attributes {lm.entry = #lm.entry<"T", bound = 8>} {
+  %w = lm.load_param @w : !w
+  %rows, %scores, %places, %tiles = lm.group_by_expert %l top 1 tile 65 : tensor<?x4xf32> -> tensor<?x1x1xi32>, tensor<?x1x1xf32>, tensor<?x1x1xi32>, tensor<?x1x4xi32>
+  %in = lm.row 64 {
+    %e = lm.element %x rows %rows : tensor<?x1x1xi32> : tensor<?x64xf32>
+    lm.yield %e : f32
+  } -> tensor<?x1x64xf32>
+  // expected-error @+1 {{has tiles of 65 rows, expected at most its own 64}}
+  %y = lm.linear %in, %w by %tiles core <"l4_linear_f32_float32", tokens = 64> : tensor<?x1x64xf32>, !w, tensor<?x1x4xi32> -> tensor<?x1x16xf32>
+  return
+}
+
+// -----
+// ===== Experts that the weights do not have =====
+!w = tensor<4x16x64xf32, #target.layout<"panels", 16>>
+lm.param @w : !w from #lm.source<"w">
+func.func @main(%x: tensor<?x64xf32>, %l: tensor<?x5xf32>) attributes {lm.entry = #lm.entry<"T", bound = 8>} {
+  %w = lm.load_param @w : !w
+  %rows, %scores, %places, %tiles = lm.group_by_expert %l top 1 tile 64 : tensor<?x5xf32> -> tensor<?x1x1xi32>, tensor<?x1x1xf32>, tensor<?x1x1xi32>, tensor<?x1x4xi32>
+  %in = lm.row 64 {
+    %e = lm.element %x rows %rows : tensor<?x1x1xi32> : tensor<?x64xf32>
+    lm.yield %e : f32
+  } -> tensor<?x1x64xf32>
+  // expected-error @+1 {{has tiles of 5 experts, expected the 4 of its weights}}
+  %y = lm.linear %in, %w by %tiles core <"l4_linear_f32_float32", tokens = 64> : tensor<?x1x64xf32>, !w, tensor<?x1x4xi32> -> tensor<?x1x16xf32>
+  return
 }

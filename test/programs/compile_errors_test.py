@@ -75,6 +75,10 @@ class Refused(unittest.TestCase):
         self.refuse(66, "dump.mlir", *from_dump)
         dump.write_text("module {")
         self.refuse(65, "dump.mlir", *from_dump)
+        dump.write_text("func.func @f() { %a = lm.silu %b#4000000000 : tensor<?x4xf32> }")
+        self.refuse(65, "found result number 4000000000 of a value", *from_dump)
+        dump.write_text('func.func @f() { "a\tb\n\n"() : () -> () }')
+        self.refuse(65, "dump.mlir", *from_dump)
 
     def test_changed_dumps(self):
         dumps = {}

@@ -185,6 +185,30 @@ class SyntheticWeights(Folder):
                      "--synthetic-weights", "random:1")
 
 
+def llama4(experts, interval):
+    """The published configurations of Llama 4 Scout (16, 1) and Maverick (128, 2)."""
+    text = {"model_type": "llama4_text", "hidden_size": 5120, "intermediate_size": 8192,
+            "intermediate_size_mlp": 16384, "num_hidden_layers": 48, "num_attention_heads": 40,
+            "num_key_value_heads": 8, "head_dim": 128, "vocab_size": 202048,
+            "num_local_experts": experts, "num_experts_per_tok": 1,
+            "interleave_moe_layer_step": interval, "max_position_embeddings": 10485760,
+            "attention_chunk_size": 8192, "use_qk_norm": experts == 16, "rms_norm_eps": 1e-5,
+            "rope_theta": 500000.0, "attn_temperature_tuning": 4, "attn_scale": 0.1,
+            "floor_scale": 8192, "no_rope_layers": [], "bos_token_id": 200000,
+            "eos_token_id": [200001, 200007, 200008]}
+    if experts == 16:
+        text["rope_scaling"] = {"rope_type": "llama3", "factor": 16.0, "low_freq_factor": 1.0,
+                                "high_freq_factor": 1.0, "original_max_position_embeddings": 8192}
+    vision = {"model_type": "llama4_vision_model", "hidden_size": 1408, "intermediate_size": 5632,
+              "num_hidden_layers": 34, "num_attention_heads": 16, "num_channels": 3,
+              "image_size": 336, "patch_size": 14, "pixel_shuffle_ratio": 0.5,
+              "projector_input_dim": 4096, "projector_output_dim": 4096,
+              "vision_output_dim": 4096, "rope_theta": 10000}
+    return {"architectures": ["Llama4ForConditionalGeneration"], "model_type": "llama4",
+            "text_config": text, "vision_config": vision, "image_token_index": 200092,
+            "torch_dtype": "bfloat16", "tie_word_embeddings": False}
+
+
 class PlanOnly(Folder):
     def plan(self, config, *options):
         start = time.monotonic()
@@ -230,6 +254,31 @@ class PlanOnly(Folder):
             self.assertEqual(plan["memory_bytes"][part], facts["memory_bytes"][part])
         self.assertEqual(sum(kind["bytes_per_token"] for kind in plan["kv"]),
                          facts["memory_bytes"]["cache_per_token"])
+
+    def test_full_llama4_in_seconds(self):
+        """Scout and Maverick as published: 109 and 402 billion parameters, from config.json alone."""
+        for experts, interval, short in ((16, 1, "109B"), (128, 2, "402B")):
+            config = llama4(experts, interval)
+            expert, moe = 3 * 5120 * 8192, 48 // interval
+            text = (moe * (experts * expert + expert + experts * 5120)
+                    + (48 - moe) * 3 * 5120 * 16384 + 48 * (2 * 5120 + 2 * 1024) * 5120
+                    + 2 * 202048 * 5120 + 97 * 5120)
+            plan = self.plan(config, "--quantization-encoding", "q4_1", "--max-length", 1 << 20,
+                             "--max-batch-size", 1)
+            self.assertLess(plan["seconds"], 5)
+            self.assertEqual(plan["parameters"], text)
+            kinds = {kind["name"]: kind for kind in plan["kv"]}
+            # Chunked layers keep one chunk and the step's tokens, however long the sequence.
+            self.assertEqual(kinds["chunked"]["layers"], 36)
+            chunked = kinds["chunked"]["bytes_per_sequence"]
+            self.assertLess(chunked, kinds["chunked"]["bytes_per_token"] * (8192 + 512 + 32))
+            self.assertEqual(kinds["full"]["bytes_per_sequence"],
+                             (1 << 20) * kinds["full"]["bytes_per_token"])
+            longer = self.plan(config, "--quantization-encoding", "q4_1", "--max-length", 10 << 20,
+                               "--max-batch-size", 1)
+            flat = {kind["name"]: kind["bytes_per_sequence"] for kind in longer["kv"]}
+            self.assertEqual(flat["chunked"], chunked)
+            self.assertIn(short, run("llama4-compile", self.config(config), "--plan-only").stdout)
 
     def test_text_and_bounds(self):
         text = run("llama4-compile", self.config(SMALL), "--plan-only", "--kv-type", "float32",

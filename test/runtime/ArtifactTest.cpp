@@ -99,6 +99,26 @@ TEST(Artifact, DescriptionSurvivesTheRoundTrip) {
   EXPECT_EQ(desc.codeObjects[0].features, (std::vector<std::string>{"avx2", "fma"}));
 }
 
+TEST(Artifact, ExpertsSurviveTheRoundTrip) {
+  std::string path = testPath("round-experts.l4x");
+  ArtifactParts parts = expertParts();
+  std::swap(parts.program.kernels[7].params[0], parts.program.kernels[7].params[2]);
+  std::swap(parts.program.entries[3].commands[1].bindings[0],
+            parts.program.entries[3].commands[1].bindings[2]);
+  parts.program.kernels[7].tilesParam = 2;
+  ASSERT_TRUE(writeArtifact(path, parts, expertWeights()).ok());
+  auto program = Program::load(path);
+  ASSERT_TRUE(program.ok()) << program.status().message();
+  const ProgramDesc &desc = (*program)->desc();
+  EXPECT_EQ(desc.weights[2].matrices, experts);
+  EXPECT_EQ(desc.weights[1].matrices, 1u);
+  EXPECT_EQ(desc.kernels[7].experts, experts);
+  EXPECT_EQ(desc.kernels[7].tilesParam, 2u);
+  EXPECT_EQ(desc.kernels[6].experts, 0u);
+  EXPECT_EQ((*program)->header().features, featureExperts);
+  EXPECT_TRUE(std::ranges::equal(encodeProgram(desc), (*program)->section(SectionKind::Program)));
+}
+
 TEST(Artifact, SameInputSameBytes) {
   std::string first = testPath("one.l4x"), second = testPath("two.l4x");
   uint64_t bytes = 9 * (uint64_t{1} << 20) + 44;

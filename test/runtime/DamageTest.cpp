@@ -42,6 +42,16 @@ TEST_F(Damage, OneFlippedBitInMetadataIsAlwaysSeen) {
   }
 }
 
+/// Also the hashes of weights, which loading doesn't compare with them.
+TEST_F(Damage, OneFlippedBitInChecksumsIsAlwaysSeen) {
+  const FileRange table = sectionRange(file->header(), SectionKind::Checksums);
+  for (uint64_t place = table.begin; place < table.end(); ++place) {
+    file->span()[place] ^= std::byte{1};
+    refused(file->span(), VerifyMode::Default, "byte " + std::to_string(place));
+    file->span()[place] ^= std::byte{1};
+  }
+}
+
 TEST_F(Damage, OneFlippedBitInPaddingIsAlwaysSeen) {
   std::mt19937_64 random(2);
   for (int i = 0; i < 50; ++i) {

@@ -73,7 +73,7 @@ TEST_P(DeviceConformance, ImportedBytesAreReadByKernels) {
   auto out = upload<int32_t>({0, 0, 0, 0});
   void *bindings[] = {weights->data(), out->data()};
   int64_t constants[] = {4};
-  Dispatch dispatch{kernel("mirror"), {bindings, nullptr, constants}, 4};
+  Dispatch dispatch{kernel("mirror"), {bindings, nullptr, constants, 4}};
   run(std::span(&dispatch, 1));
   EXPECT_EQ(download<int32_t>(*out, 4), (std::vector<int32_t>{41, 31, 21, 11}));
 }
@@ -98,7 +98,7 @@ TEST_P(DeviceConformance, EachTileRunsOnce) {
   for (uint32_t tiles : {0u, 1u, 2u, 3u, 7u, 64u, 1001u}) {
     auto counters = upload(std::vector<int32_t>(1002));
     void *bindings[] = {counters->data()};
-    Dispatch dispatch{kernel("count_tiles"), {bindings, nullptr, nullptr}, tiles};
+    Dispatch dispatch{kernel("count_tiles"), {bindings, nullptr, nullptr, tiles}};
     run(std::span(&dispatch, 1));
     std::vector<int32_t> counts = download<int32_t>(*counters, 1002);
     for (uint32_t i = 0; i < counts.size(); ++i)
@@ -117,11 +117,11 @@ TEST_P(DeviceConformance, EachDispatchSeesTheOneBefore) {
   int64_t constants[] = {n};
   std::vector<Dispatch> list;
   for (int i = 0; i < 300; ++i) {
-    list.push_back({kernel("mirror"), {i % 2 ? back : forth, nullptr, constants}, n});
+    list.push_back({kernel("mirror"), {i % 2 ? back : forth, nullptr, constants, n}});
     for (int k = 0; k < i % 3; ++k)
-      list.push_back({kernel("count_tiles"), {single, nullptr, nullptr}, 1});
+      list.push_back({kernel("count_tiles"), {single, nullptr, nullptr, 1}});
     if (i % 5 == 0)
-      list.push_back({kernel("count_tiles"), {single, nullptr, nullptr}, 0});
+      list.push_back({kernel("count_tiles"), {single, nullptr, nullptr, 0}});
   }
   for (int repeat = 1; repeat <= 3; ++repeat) {
     run(list);
@@ -139,7 +139,7 @@ TEST_P(DeviceConformance, ScratchIsPrivateAlignedAndLargeEnough) {
   ASSERT_TRUE(device->reserveScratch(128).ok()); // never shrinks
   auto out = upload(std::vector<int64_t>(2 * tiles));
   void *bindings[] = {out->data()};
-  Dispatch dispatch{kernel("use_scratch"), {bindings, nullptr, &bytes}, tiles};
+  Dispatch dispatch{kernel("use_scratch"), {bindings, nullptr, &bytes, tiles}};
   run(std::span(&dispatch, 1));
   std::vector<int64_t> seen = download<int64_t>(*out, 2 * tiles);
   for (uint32_t tile = 0; tile < tiles; ++tile) {
@@ -157,17 +157,27 @@ TEST_P(DeviceConformance, StepAndConstantsReachTheKernel) {
   void *bindings[] = {out->data()};
   int64_t constants[] = {0, int64_t{1} << 40};
   Dispatch dispatch{kernel("read_step"),
-                    {bindings, static_cast<const l4_step *>(stepBuffer->data()), constants},
-                    5};
+                    {bindings, static_cast<const l4_step *>(stepBuffer->data()), constants, 5}};
   run(std::span(&dispatch, 1));
   for (int64_t value : download<int64_t>(*out, 5))
     EXPECT_EQ(value, (int64_t{1} << 40) + 17);
 }
 
+TEST_P(DeviceConformance, EveryTileKnowsTheGrid) {
+  for (uint32_t tiles : {1u, 2u, 5u, 64u}) {
+    auto out = upload(std::vector<int32_t>(tiles));
+    void *bindings[] = {out->data()};
+    Dispatch dispatch{kernel("read_grid"), {bindings, nullptr, nullptr, tiles}};
+    run(std::span(&dispatch, 1));
+    EXPECT_EQ(download<int32_t>(*out, tiles),
+              std::vector<int32_t>(tiles, static_cast<int32_t>(tiles)));
+  }
+}
+
 TEST_P(DeviceConformance, TimesEveryDispatch) {
   auto counters = upload(std::vector<int32_t>(100));
   void *bindings[] = {counters->data()};
-  std::vector<Dispatch> list(10, {kernel("count_tiles"), {bindings, nullptr, nullptr}, 100});
+  std::vector<Dispatch> list(10, {kernel("count_tiles"), {bindings, nullptr, nullptr, 100}});
   std::vector<uint64_t> times(10, ~uint64_t{0});
   run(list, times);
   for (uint64_t time : times)
@@ -180,7 +190,7 @@ TEST_P(DeviceConformance, ModulesWithTheSameNamesStayApart) {
   auto counters = upload(std::vector<int32_t>(1));
   void *bindings[] = {counters->data()};
   auto launch = [&](const CodeModule &module) {
-    Dispatch dispatch{*module.resolve("count_tiles"), {bindings, nullptr, nullptr}, 1};
+    Dispatch dispatch{*module.resolve("count_tiles"), {bindings, nullptr, nullptr, 1}};
     run(std::span(&dispatch, 1));
     return download<int32_t>(*counters, 1)[0];
   };

@@ -168,6 +168,47 @@ TEST_P(ExecutorThreads, LogitsOfGatheredRows) {
     }
 }
 
+/// Runs the entry of experts on `tokens` tokens, compares all its rows, and returns the bytes of
+/// weights its commands read.
+void checkExperts(unsigned threads, uint32_t used, uint32_t tokens, bool measured) {
+  const std::string path = testPath("experts.l4x");
+  ASSERT_TRUE(writeArtifact(path, expertParts(used), expertWeights()).ok());
+  auto loaded = Program::load(path, VerifyMode::Full);
+  ASSERT_TRUE(loaded.ok()) << loaded.status().message();
+  auto device = createCpuDevice({threads, "", false}).take();
+  auto executable = Executable::create(*loaded, *device).take();
+  const uint32_t slots = tokens * expertTop, runs = std::min(used, slots);
+  Rows out(slots, rowFloats);
+  for (float &value : std::span(out.data, slots * rowFloats))
+    value = 0;
+  l4_step step = {};
+  step.symbol = tokens;
+  void *outputs[] = {out.data};
+  std::vector<uint64_t> times(3), bytes(3, 1);
+  Status status = measured ? executable->execute(expertEntry, step, {}, outputs, {}, times, bytes)
+                           : executable->execute(expertEntry, step, {}, outputs, {});
+  ASSERT_TRUE(status.ok()) << status.message();
+  for (uint32_t run = 0; run < runs; ++run)
+    for (uint32_t slot = slots * run / runs; slot < slots * (run + 1) / runs; ++slot)
+      for (uint32_t c = 0; c < columns; ++c)
+        ASSERT_EQ(out.at(slot, c), expertValue(2 * (run + 1), c)) << slot << " of " << slots;
+  if (measured)
+    EXPECT_EQ(bytes, (std::vector<uint64_t>{0, runs * expertBytes, 0}));
+}
+
+// Fewer tiles than the grid has: each is computed once, however the grid is divided, and only the
+// experts that were touched count, although other tiles overwrite theirs before the entry ends.
+TEST_P(ExecutorThreads, ExpertsOfATouchedFew) {
+  for (uint32_t used : {1u, 3u, 4u})
+    for (uint32_t tokens : {1u, 2u, 7u, expertBound})
+      for (bool measured : {false, true}) {
+        SCOPED_TRACE(std::to_string(used) + " experts, " + std::to_string(tokens) + " tokens");
+        checkExperts(GetParam(), used, tokens, measured);
+        if (HasFatalFailure())
+          return;
+      }
+}
+
 TEST(Executor, TwoProgramsAtOnceKeepTheirOwnCode) {
   Sample one(1, {}, 1), two(1, {}, 2);
   alignas(64) int32_t ids[] = {1};
@@ -216,6 +257,8 @@ TEST(Executor, RefusesWrongArguments) {
   refused("kv pools", 0, step, inputs, outputs, {});
   std::vector<uint64_t> times(2);
   refused("nanoseconds", 0, step, inputs, outputs, sample.pools, times);
+  Status status = sample.executable->execute(0, step, inputs, outputs, sample.pools, {}, times);
+  EXPECT_NE(status.message().find("weight bytes"), std::string::npos) << status.message();
   l4_step none = step;
   none.symbol = 0;
   refused("T: found 0", 0, none, inputs, outputs, sample.pools);

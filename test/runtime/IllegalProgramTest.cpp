@@ -30,11 +30,17 @@ KernelParam &param(ProgramDesc &p, size_t kernel, size_t index) {
   return p.kernels[kernel].params[index];
 }
 
-void expectRefused(const Illegal &illegal, size_t number) {
+/// What a case changes.
+struct Sample {
+  ArtifactParts (*parts)() = [] { return sampleParts(); };
+  WeightProducer weights = sampleWeights();
+};
+
+void expectRefused(const Illegal &illegal, size_t number, const Sample &sample) {
   std::string path = testPath("illegal.l4x");
   ArtifactOptions options;
   options.tamper = illegal.change;
-  auto summary = writeArtifact(path, sampleParts(), sampleWeights(), options);
+  auto summary = writeArtifact(path, sample.parts(), sample.weights, options);
   ASSERT_TRUE(summary.ok()) << summary.status().message();
   auto program = Program::load(path);
   ASSERT_FALSE(program.ok()) << "case " << number << " of " << illegal.field << " was accepted";
@@ -44,9 +50,9 @@ void expectRefused(const Illegal &illegal, size_t number) {
       << program.status().message();
 }
 
-void expectAllRefused(const std::vector<Illegal> &cases) {
+void expectAllRefused(const std::vector<Illegal> &cases, const Sample &sample = {}) {
   for (size_t i = 0; i < cases.size(); ++i)
-    expectRefused(cases[i], i);
+    expectRefused(cases[i], i, sample);
 }
 
 TEST(IllegalProgram, ModelOptionsAndDefaults) {
@@ -161,6 +167,63 @@ TEST(IllegalProgram, Kernels) {
        [](ProgramDesc &p) { param(p, 0, 2).rowsPerSymbol = big32; }},
       {"kernels[0].params[2].rows_fixed", [](ProgramDesc &p) { param(p, 0, 2).rowsFixed = big32; }},
       {"kernels[3].params[1].type", [](ProgramDesc &p) { param(p, 3, 1).type = ElementType::I64; }},
+  });
+}
+
+TEST(IllegalProgram, Experts) {
+  const Sample sample = {[] { return expertParts(); }, expertWeights()};
+  auto grouped = [](ProgramDesc &p) -> Kernel & { return p.kernels[7]; };
+  expectAllRefused(
+      {
+          {"weights[2].matrices", [](ProgramDesc &p) { p.weights[2].matrices = 0; }},
+          {"weights[2].matrices", [](ProgramDesc &p) { p.weights[2].matrices = big32; }},
+          // 9 matrices of 192 bytes are neither 10 of a whole number nor 27 of 160 or more.
+          {"weights[2].bytes", [](ProgramDesc &p) { p.weights[2].matrices = experts + 1; }},
+          {"weights[2].bytes (of each matrix)",
+           [](ProgramDesc &p) { p.weights[2].matrices = 3 * experts; }},
+          {"weights[2].bytes (of each matrix)", [](ProgramDesc &p) { p.weights[2].rows = 2; }},
+          {"weights[2].bytes (of each matrix)", [](ProgramDesc &p) { p.weights[2].columns = 49; }},
+          {"weights[2].rows",
+           [](ProgramDesc &p) {
+             p.weights[2].rows = uint64_t{1} << 40;
+             p.weights[2].columns = uint64_t{1} << 40;
+           }},
+          {"kernels[7].experts", [=](ProgramDesc &p) { grouped(p).experts = big32; }},
+          {"kernels[7].tiles_param", [=](ProgramDesc &p) { grouped(p).tilesParam = 3; }},
+          {"kernels[7].tiles_param", [=](ProgramDesc &p) { grouped(p).tilesParam = big32; }},
+          {"kernels[7].tiles_param", [=](ProgramDesc &p) { grouped(p).tilesParam = 1; }},
+          {"kernels[7].tiles_param", [=](ProgramDesc &p) { grouped(p).tilesParam = 2; }},
+          {"kernels[6].tiles_param", [](ProgramDesc &p) { p.kernels[6].tilesParam = 1; }},
+          {"kernels[6].experts",
+           [](ProgramDesc &p) { // reads no weights
+             p.kernels[6].experts = experts;
+             param(p, 6, 0).access = Access::ReadWrite;
+           }},
+          {"kernels[6].tiles_param", // tiles that it only writes
+           [](ProgramDesc &p) { p.kernels[6].experts = experts; }},
+          {"kernels[7].tiles_param",
+           [](ProgramDesc &p) { param(p, 7, 0).type = ElementType::F32; }},
+          {"kernels[7].tiles_param", [](ProgramDesc &p) { param(p, 7, 0).columns = 3; }},
+          {"kernels[7].params[1].row_bytes", [](ProgramDesc &p) { param(p, 7, 1).rowBytes -= 64; }},
+          {"entries[3].commands[1].bindings[1].index",
+           [=](ProgramDesc &p) { grouped(p).experts = 3; }},
+          {"entries[3].commands[1].bindings[1].index",
+           [](ProgramDesc &p) { p.weights[2].matrices = 3; }},
+          {"entries[3].commands[1].bindings[0].offset", // more tiles than the arena has
+           [](ProgramDesc &p) { param(p, 7, 0).rowsPerSymbol = expertTop + 1; }},
+          {"entries[3].commands[1].bindings[2].index", // more rows than the output has
+           [](ProgramDesc &p) { param(p, 7, 2).rowsPerSymbol = expertTop + 1; }},
+          {"header.features", // the header says that there are experts
+           [=](ProgramDesc &p) {
+             grouped(p).experts = 0;
+             p.weights[2].matrices = 1;
+           }},
+      },
+      sample);
+  // And where it does not say so.
+  expectAllRefused({
+      {"header.features", [](ProgramDesc &p) { p.weights[0].matrices = 2; }},
+      {"header.features", [](ProgramDesc &p) { p.kernels[0].experts = 1; }},
   });
 }
 
@@ -320,7 +383,8 @@ TEST(IllegalProgram, Headers) {
       {"header.version", [](FileHeader &h) { h.minor = formatMinor + 1; }},
       {"header.header_bytes", [](FileHeader &h) { h.headerBytes = 8192; }},
       {"header.file_bytes", [](FileHeader &h) { h.fileBytes += 1; }},
-      {"header.features", [](FileHeader &h) { h.features = 2; }},
+      {"header.features", [](FileHeader &h) { h.features = 4; }},
+      {"header.features", [](FileHeader &h) { h.features = featureExperts; }},
       {"header.reserved0", [](FileHeader &h) { h.reserved0 = 1; }},
       {"header.padding", [](FileHeader &h) { h.padding[100] = 1; }},
       {"header.section_count", [](FileHeader &h) { h.sectionCount = 0; }},

@@ -12,6 +12,7 @@
 
 #include <gtest/gtest.h>
 
+#include <algorithm>
 #include <cmath>
 #include <cstring>
 
@@ -64,7 +65,7 @@ TEST(MadeUpWeights, RandomMatricesAreUniformInEveryEncoding) {
     std::vector<std::byte> memory = make(random(42), matrix(encoding, rows, columns));
     const double bound = 1.0 / std::sqrt(static_cast<double>(columns));
     double sum = 0, squares = 0;
-    std::vector<float> before;
+    std::vector<std::vector<float>> before; // a panel is no copy of another
     for (int64_t row = 0; row < rows; ++row) {
       std::vector<float> values = unpack(encoding, dtype, memory, row, columns);
       for (float value : values) {
@@ -72,8 +73,8 @@ TEST(MadeUpWeights, RandomMatricesAreUniformInEveryEncoding) {
         sum += value;
         squares += double{value} * value;
       }
-      EXPECT_NE(values, before);
-      before = values;
+      EXPECT_EQ(std::count(before.begin(), before.end(), values), 0) << "row " << row;
+      before.push_back(values);
     }
     const double count = static_cast<double>(rows * columns);
     EXPECT_NEAR(sum / count / bound, 0, 0.05) << microkernels::encodingName(encoding);
@@ -92,6 +93,45 @@ TEST(MadeUpWeights, SplatIsTheValueAndPaddingIsZero) {
   std::vector<std::byte> odd = make(splat(2.0f), matrix(Encoding::BFloat16, 3, 7));
   EXPECT_EQ(unpack(Encoding::BFloat16, DType::BF16, odd, 2, 8),
             (std::vector<float>{2, 2, 2, 2, 2, 2, 2, 0}));
+}
+
+// Experts: rows are padded in each matrix, and each has numbers of its own.
+TEST(MadeUpWeights, EveryMatrixIsFilledAsIfItWereOne) {
+  for (auto [encoding, dtype] : encodings) {
+    SCOPED_TRACE(microkernels::encodingName(encoding));
+    Weight weight = matrix(encoding, 18, 64);
+    const uint64_t bytes = weight.bytes;
+    const std::vector<std::byte> one = make(splat(-0.375f), weight);
+    const std::vector<std::byte> first = make(random(8), weight);
+    weight.matrices = 3;
+    weight.bytes *= 3;
+    EXPECT_EQ(panelCount(weight), 6u);
+    const std::vector<std::byte> three = make(splat(-0.375f), weight);
+    const std::vector<std::byte> mixed = make(random(8), weight);
+    for (uint64_t m = 0; m < 3; ++m) {
+      EXPECT_TRUE(std::equal(one.begin(), one.end(), three.begin() + static_cast<long>(m * bytes)))
+          << "matrix " << m;
+      EXPECT_EQ(
+          std::equal(first.begin(), first.end(), mixed.begin() + static_cast<long>(m * bytes)),
+          m == 0)
+          << "matrix " << m;
+      const auto own = std::span(mixed).subspan(m * bytes, bytes);
+      EXPECT_NE(unpack(encoding, dtype, own, 17, 64), std::vector<float>(64));
+      EXPECT_EQ(unpack(encoding, dtype, own, 18, 64), std::vector<float>(64));
+    }
+  }
+}
+
+// A matrix of one row, which lies in a panel, is no vector.
+TEST(MadeUpWeights, MatricesOfOneRow) {
+  Weight weight = matrix(Encoding::Float32, 1, 1);
+  weight.matrices = 2;
+  weight.bytes *= 2;
+  const std::vector<std::byte> memory = make(splat(2.0f), weight);
+  std::vector<float> values(32), expected(32);
+  std::memcpy(values.data(), memory.data(), memory.size());
+  expected[0] = expected[16] = 2.0f;
+  EXPECT_EQ(values, expected);
 }
 
 TEST(MadeUpWeights, VectorsStandAroundOneAndBiasesAroundZero) {

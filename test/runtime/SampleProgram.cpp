@@ -123,6 +123,29 @@ Entry logitsEntry() {
   return entry;
 }
 
+/// Tiles, the rows that they name, and tiles again in the same memory.
+Entry expertsEntry(uint32_t used) {
+  Entry entry;
+  entry.name = entry.function = "experts";
+  entry.symbol = "T";
+  entry.bound = expertBound;
+  entry.outputs = {argument("rows", ElementType::F32, columns, InputRole::Tensor)};
+  entry.outputs[0].rowsPerSymbol = expertTop;
+  entry.arenaPerSymbol = expertTop * rowBytes(ElementType::I32, 4);
+  entry.arenaFixed = 64;
+  const int64_t tileBytes = rowBytes(ElementType::I32, 4);
+  const Binding tiles = {BindingKind::Transient, 0, 64};
+  const GridExpr one = {1, 0, 1};
+  entry.commands = {{6, {tiles}, one, {expertTop, used, tileBytes}, "group"},
+                    {7,
+                     {tiles, {BindingKind::Weight, 2, 0}, {BindingKind::Output, 0, 0}},
+                     {1, expertTop, 0},
+                     {columns, rowFloats, tileBytes, rowFloats},
+                     "grouped"},
+                    {6, {tiles}, one, {expertTop, 1, tileBytes}, "group"}};
+  return entry;
+}
+
 } // namespace
 
 std::string kernelObject(int variant) {
@@ -150,6 +173,42 @@ ArtifactParts sampleParts(int variant) {
   parts.tokenizer = "tokenizer tables";
   parts.chatTemplate = "chat template";
   return parts;
+}
+
+ArtifactParts expertParts(uint32_t used) {
+  ArtifactParts parts = sampleParts();
+  ProgramDesc &program = parts.program;
+  program.weights.push_back({"experts", "float32", 1, columns, 0, experts * expertBytes, experts});
+  KernelParam tiles = tensor(Access::Write, ElementType::I32, 4);
+  KernelParam rows = tensor(Access::ReadWrite, ElementType::F32, columns);
+  tiles.rowsPerSymbol = rows.rowsPerSymbol = expertTop;
+  program.kernels.push_back({"make_tiles", 0, {tiles}, 0, 0});
+  tiles.access = Access::Read;
+  program.kernels.push_back({"add_experts",
+                             0,
+                             {tiles, weightParam(experts * expertBytes), rows},
+                             0,
+                             experts * expertBytes,
+                             experts,
+                             0});
+  program.entries.push_back(expertsEntry(used));
+  return parts;
+}
+
+float expertValue(uint32_t expert, uint32_t c) {
+  return static_cast<float>(expert * 100 + c) + 0.5f;
+}
+
+WeightProducer expertWeights() {
+  return [sample = sampleWeights()](size_t index, WeightSink &sink) -> Status {
+    if (index < 2)
+      return sample(index, sink);
+    std::vector<float> values(experts * rowFloats);
+    for (uint32_t expert = 0; expert < experts; ++expert)
+      for (uint32_t c = 0; c < columns; ++c)
+        values[expert * rowFloats + c] = expertValue(expert, c);
+    return sink.write(std::as_bytes(std::span(values)));
+  };
 }
 
 float tableValue(uint32_t id, uint32_t c) { return static_cast<float>(id * 3 + c % 7) - 4.0f; }

@@ -31,6 +31,16 @@ float scaleValue(uint32_t c);
 /// Writes the sample's weights in pieces of `piece` bytes.
 WeightProducer sampleWeights(size_t piece = 100);
 
+/// The sample with a fourth entry, which spreads its symbol * expertTop slots over experts:
+///   experts  rows[slot] += weight of the slot's expert; the tiles are gone when it ends
+/// `used` experts have slots, or as many as there are slots.
+ArtifactParts expertParts(uint32_t used = 3);
+inline constexpr uint32_t experts = 9, expertTop = 2, expertBound = 16, expertEntry = 3;
+inline constexpr uint64_t expertBytes = rowFloats * 4; ///< of one matrix: a row
+/// Element c of expert `expert`.
+float expertValue(uint32_t expert, uint32_t c);
+WeightProducer expertWeights();
+
 /// A path in a folder of this test run.
 std::string testPath(const std::string &name);
 /// Writes the sample to `path` and fails the test if that fails.

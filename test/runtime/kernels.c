@@ -96,6 +96,41 @@ EXPORT void logits(const l4_dispatch *d, uint32_t begin, uint32_t end, void *scr
     }
 }
 
+/* --- experts, in tiles whose number only the device knows ----------------------------------- */
+
+/* Gives the symbol * top slots to the experts 2, 4, ..., 2 * used, in runs as even as they can be,
+   one tile for each run. One tile of grid. constants: top, used, tile row bytes */
+EXPORT void make_tiles(const l4_dispatch *d, uint32_t begin, uint32_t end, void *scratch) {
+  (void)scratch;
+  int32_t slots = (int32_t)(stepOf(d)->symbol * d->constants[0]);
+  int32_t used = (int32_t)d->constants[1] < slots ? (int32_t)d->constants[1] : slots;
+  char *rows = d->bindings[0];
+  for (int32_t i = 0; begin < end && i < slots; ++i) {
+    l4_group_tile *tile = (l4_group_tile *)(rows + i * d->constants[2]);
+    int32_t first = i < used ? slots * i / used : 0;
+    tile->expert = i < used ? 2 * (i + 1) : 0;
+    tile->first_row = first;
+    tile->rows = i < used ? slots * (i + 1) / used - first : 0;
+    tile->count = used;
+  }
+}
+
+/* out[slot][c] += weight[expert of the slot][c]. constants: columns, floats per row, tile row bytes,
+   matrix floats */
+EXPORT void add_experts(const l4_dispatch *d, uint32_t begin, uint32_t end, void *scratch) {
+  (void)scratch;
+  const char *rows = d->bindings[0];
+  const float *weights = d->bindings[1];
+  float *out = d->bindings[2];
+  uint64_t count = (uint64_t)((const l4_group_tile *)rows)->count;
+  for (uint64_t i = begin * count / d->tiles; i < end * count / d->tiles; ++i) {
+    const l4_group_tile *tile = (const l4_group_tile *)(rows + i * (uint64_t)d->constants[2]);
+    for (int64_t r = tile->first_row; r < tile->first_row + tile->rows; ++r)
+      for (int64_t c = 0; c < d->constants[0]; ++c)
+        out[r * d->constants[1] + c] += weights[tile->expert * d->constants[3] + c];
+  }
+}
+
 /* --- for the conformance tests of devices ------------------------------------------------- */
 
 /* counters[tile] += 1 */
@@ -137,4 +172,12 @@ EXPORT void read_step(const l4_dispatch *d, uint32_t begin, uint32_t end, void *
   int64_t *out = d->bindings[0];
   for (uint32_t tile = begin; tile < end; ++tile)
     out[tile] = stepOf(d)->symbol + d->constants[1];
+}
+
+/* out[tile] = tiles of the whole grid */
+EXPORT void read_grid(const l4_dispatch *d, uint32_t begin, uint32_t end, void *scratch) {
+  (void)scratch;
+  int32_t *out = d->bindings[0];
+  for (uint32_t tile = begin; tile < end; ++tile)
+    out[tile] = (int32_t)d->tiles;
 }

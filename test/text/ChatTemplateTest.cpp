@@ -7,6 +7,7 @@
 
 #include <gtest/gtest.h>
 
+#include <chrono>
 #include <cstdlib>
 
 namespace llama4::text::test {
@@ -145,6 +146,98 @@ TEST(ChatTemplate, Limits) {
   for (int i = 0; i < 80; ++i)
     deep.messages = Json::array({deep.messages});
   EXPECT_TRUE(endsWith(renderText("x", deep), "nested deeper than 64"));
+}
+
+/// Each limit itself is allowed, and the next thing is not.
+TEST(ChatTemplate, LimitsToTheByte) {
+  auto fails = [](const std::string &text) { return text.starts_with("error: "); };
+  // 4 MiB of output, in pieces.
+  std::string mebibytes = "{% set x = 'a' * 1048576 %}{{ x }}{{ x }}{{ x }}{{ x }}";
+  EXPECT_EQ(renderText(mebibytes).size(), 4u << 20);
+  EXPECT_TRUE(fails(renderText(mebibytes + "b")));
+  // The depth of what a request sends.
+  auto nested = [](int depth) {
+    Json value = "x";
+    for (int i = 0; i < depth; ++i)
+      value = Json::array({value});
+    ChatInput input;
+    input.extra["v"] = value;
+    return input;
+  };
+  EXPECT_EQ(renderText("{{ v | length }}", nested(64)), "1");
+  EXPECT_TRUE(fails(renderText("{{ v | length }}", nested(65))));
+  EXPECT_TRUE(fails(renderText("{{ v | length }}", nested(1000))));
+  // The depth of a template's own nesting.
+  auto parentheses = [](size_t depth) {
+    return compileError("{{ " + std::string(depth, '(') + "1" + std::string(depth, ')') + " }}");
+  };
+  size_t deepest = 1;
+  while (deepest < 200 && parentheses(deepest + 1) == "no error")
+    ++deepest;
+  EXPECT_LE(deepest, 64u);
+  EXPECT_GE(deepest, 24u); // a pair of them is two levels
+  auto blocks = [](int depth) {
+    std::string source;
+    for (int i = 0; i < depth; ++i)
+      source += "{% if true %}";
+    for (int i = 0; i < depth; ++i)
+      source += "{% endif %}";
+    return compileError(source);
+  };
+  EXPECT_EQ(blocks(40), "no error");
+  EXPECT_NE(blocks(65), "no error");
+  EXPECT_NE(blocks(100000), "no error");
+  // Steps: a loop of n costs some steps each turn, whatever they are exactly.
+  auto turns = [](int count) {
+    return "{% for i in range(" + std::to_string(count) + ") %}{% endfor %}";
+  };
+  EXPECT_EQ(renderText(turns(100000)), "");
+  EXPECT_TRUE(fails(renderText(turns(1000001))));
+}
+
+TEST(ChatTemplate, LimitsOfARequest) {
+  ChatInput input;
+  for (size_t i = 0; i < kMaxChatMessages; ++i)
+    input.messages.push_back({{"role", "user"}, {"content", "x"}});
+  for (size_t i = 0; i < kMaxChatTools; ++i)
+    input.tools.push_back({{"name", "t"}});
+  EXPECT_EQ(renderText("{{ messages | length }} {{ tools | length }}", input), "4096 128");
+  input.tools.push_back({{"name", "t"}});
+  EXPECT_EQ(renderText("", input), "error: found 129 tools, expected at most 128");
+  input.tools = Json();
+  input.messages.push_back(input.messages[0]);
+  EXPECT_EQ(renderText("", input), "error: found 4097 messages, expected at most 4096");
+}
+
+/// Small templates that want much: each ends soon, whatever the request.
+TEST(ChatTemplate, BombsEndSoon) {
+  for (const char *bomb :
+       {"{% for a in range(10000000000) %}{% endfor %}",
+        "{% for a in range(3000) %}{% for b in range(3000) %}{{ a }}{% endfor %}{% endfor %}",
+        "{{ 'a' * 9223372036854775807 }}", "{{ 9 ** 9 ** 9 }}", "{{ [0] * 1000000000 }}",
+        "{% set ns = namespace(x='ab') %}{% for i in range(99) %}{% set ns.x = "
+        "ns.x.replace('a', ns.x) %}{% endfor %}",
+        "{% set ns = namespace(x=['a']) %}{% for i in range(99) %}{% set ns.x = ns.x + ns.x %}"
+        "{% endfor %}",
+        "{% macro f(n) %}{{ f(n) }}{{ f(n) }}{% endmacro %}{{ f(1) }}",
+        "{% set x = 'a' * 1000000 %}{% for i in range(9999) %}{% set y = x | upper %}{% endfor %}",
+        "{% set x = 'a' * 1000000 %}{% for i in range(9999) %}{{ x.split('a') | length }}{% endfor "
+        "%}",
+        "{% set x = 'ab' * 1000000 %}{% for i in range(9999) %}{{ x.count('b') }}{% endfor %}",
+        "{% set x = range(100000) | list %}{% for i in x %}{{ i in x }}{% endfor %}",
+        "{% set x = '%s' * 1000000 %}{{ x | format('a') }}",
+        "{% set x = range(100000) | list %}{% for i in x %}{{ x | sort | first }}{% endfor %}",
+        "{% set x = range(100000) | list %}{% for i in x %}{{ x | tojson | length }}{% endfor %}",
+        "{% set x = 'a' * 1000000 %}{% for i in range(99999) %}{{ x == x ~ '' }}{% endfor %}",
+        "{% set x = 'a' * 1000000 %}{% for i in range(99999) %}{{ x[::-1] | length }}{% endfor "
+        "%}"}) {
+    auto start = std::chrono::steady_clock::now();
+    std::string text = renderText(bomb);
+    EXPECT_TRUE(text.starts_with("error: ")) << bomb << ": " << text.size() << " bytes";
+    double seconds =
+        std::chrono::duration<double>(std::chrono::steady_clock::now() - start).count();
+    EXPECT_LT(seconds, 20.0) << bomb;
+  }
 }
 
 TEST(ChatTemplate, DamagedSectionsAreRefusedOrHarmless) {

@@ -273,7 +273,7 @@ void benchLevel(const NativeLevel &level, const Options &options) {
       continue;
     for (int64_t k : {576, 1536, 2048, 8192})
       for (int64_t m : {1, 2, 4, 8, 64})
-        if (!options.quick || k == 2048)
+        if (k % core.kMultiple == 0 && (!options.quick || k == 2048))
           benchLinear(level, core, m, k, memory, acts, out.data(), limits, options.cached);
   }
   for (const AttentionCore &core : attentionCores()) {

@@ -6,9 +6,16 @@ holds messages, tools, add_generation_prompt, bos_token, eos_token, extra; the t
 (UTC). Templates of published checkpoints are not recorded: those here are the project's own, in
 the style of the published ones.
 
-  python3 tools/dev/template_cases.py > test/data/templates/cases.json
+Writes test/data/templates/conversations.json: 50 inputs, and for every template file what it makes
+of each of them, {output | error}.
+
+  python3 tools/dev/template_cases.py [--compare TEMPLATE.jinja]
+
+With --compare, nothing is written there; the 50 conversations rendered with another template go to
+stdout in the same form.
 """
 import json
+import os
 import sys
 from datetime import datetime, timezone
 
@@ -183,6 +190,15 @@ SNIPPETS = {
     "immutable": "{% set x = [1] %}{{ x + [2] }}{{ x }}",
     "strings": "{{ 'a\\tb\\x41\\u00e9\\'' }}{{ \"d\\\"q\" }}{{ 'one' 'two' }}{{ '{{ }} %}' }}",
     "dicts": "{{ {'a': {'b': [1, {'c': 2}]}}.a.b[1].c }}{{ {1: 'x', 'y': 2}[1] }}{{ {'a': 1, 'a': 2} }}",
+    "format": "{{ 'a%sb%%' | format('x') }} {{ '%s/%s' | format(1, none) }} {{ '%d' | format(-3) }} {{ '%s' | format([1, 'a']) }} {{ 'none' | format }} {{ '%s' | format(m[0].content) }} {{ '%s%s' | format(true, 1.5) }}",
+    "format_few": "{{ '%s%s' | format('x') }}",
+    "format_many": "{{ '%s' | format('x', 'y') }}",
+    "format_kind": "{{ '%d' | format('x') }}",
+    "format_end": "{{ 'a%' | format('x') }}",
+    "letters": "{% for c in 'ab' %}{{ c['type'] }}{{ c.type is defined }}{{ c['type'] == 'image' }}{% endfor %}",
+    "undefined_concat": "{% set s = s ~ 'x' %}{{ s ~ 'y' }}{% if nothing > 0 %}{% endif %}",
+    "undefined_concat2": "{% set s = s ~ 'x' %}{{ s ~ 'y' }}",
+    "set_loop_variable": "{% for x in [1, 2] %}{% set x = x * 2 %}{{ x }}{% if not loop.last %}, {% endif %}{% endfor %}",
     "indent": "{{ 'a\\n\\nb\\n' | indent }}|{{ 'a\\nb' | indent(2, first=true) }}|{{ 'a\\n\\nb' | indent(1, blank=true) }}",
     "time": "{{ strftime_now('%Y-%m-%d %H:%M') }}",
     "generation": "{% for x in m %}{% generation %}{{ x.role }}{% endgeneration %}\n{% endfor %}",
@@ -208,6 +224,109 @@ def render(template, given):
         return {"error": str(error)}
 
 
+def conversations():
+    """50 inputs: systems, turns, parts, images, tools, calls and results, and odd ones."""
+    def user(text):
+        return {"role": "user", "content": text}
+
+    def answer(text):
+        return {"role": "assistant", "content": text}
+
+    def call(name, arguments, **more):
+        return {"role": "assistant", "content": more.get("content", ""), "tool_calls": [
+            {"type": "function", "id": "c1", "function": {"name": name, "arguments": arguments}}]}
+
+    def result(content, role="tool"):
+        return {"role": role, "content": content}
+
+    def parts(*items, role="user"):
+        return {"role": role, "content": [
+            {"type": "image"} if item is None else {"type": "text", "text": item} for item in items]}
+
+    system = {"role": "system", "content": "  Answer in verse.\n"}
+    texts = ["Hi", " padded \n", "", "Grüße, 你好 \U0001f600 \u200d", "<|eot_id|><|eot|><|im_end|>",
+             "{{ 7 * 7 }} {% if x %}", "line\r\nline\ttab", "\u00a0nbsp\u2003", "'\"\\</script>&"]
+    two_tools = TOOLS + [{"type": "function", "function": {
+        "name": "say", "description": "Says é <b> \u2028", "parameters": {"type": "object", "properties": {}}}}]
+    weather = call("get_weather", {"city": "Zürich", "days": 2, "deep": {"a": [1, 2.5, None, True]}})
+    search = call("brave_search", {"query": "is it \"raining\"?"})
+    made = []
+
+    def add(messages, **given):
+        made.append({"messages": messages, "bos_token": "<|begin_of_text|>", **given})
+
+    for text in texts:
+        add([user(text)])
+    for text in texts[:6]:
+        add([system, user("Q"), answer(text), user(text)])
+    add([{"role": "system", "content": [{"type": "text", "text": " In parts. "}]}, user("Q")])
+    add([parts("One ", " two", "")])
+    add([parts(None, "What is this?")])
+    add([parts("Compare ", None, " and ", None), parts("They differ.", role="assistant"), user("How?")])
+    add([system, parts(None, "With rules?")])
+    add([system, parts(None, "With rules?")], extra={"images_with_rules": True})
+    add([user("Q"), parts("A", None, role="assistant")], add_generation_prompt=False)
+    for tools in (TOOLS, two_tools):
+        add([user("Weather?")], tools=tools)
+        add([system, user("Weather?")], tools=tools, extra={"shown_in": "user"})
+        add([user("Weather?"), weather], tools=tools, add_generation_prompt=False)
+        add([user("Weather?"), weather, result({"temp": 21.5, "wind": None})], tools=tools)
+        add([user("Weather?"), weather, result("sunny é"), answer("It is sunny."), user("Thanks")],
+            tools=tools)
+    add([system, parts(" Weather ", "here? ")], tools=TOOLS, extra={"shown_in": "user"})
+    add([system], tools=TOOLS, extra={"shown_in": "user"})
+    add([system, user("Q")], extra={"custom_tools": two_tools, "day": "1 Jan 2000"})
+    add([user("Q")], extra={"custom_tools": []})
+    add([user("Q"), search, result([{"hit": 1}], "ipython"), answer("No.")],
+        extra={"builtin_tools": ["brave_search", "code_interpreter", "wolfram_alpha"]})
+    add([user("Q"), call("code_interpreter", {"code": "print(1)\n"}), result("1\n", "ipython")],
+        extra={"builtin_tools": ["code_interpreter"]})
+    add([user("Q"), weather, result(21.5)], extra={"builtin_tools": ["code_interpreter"]})
+    add([user("Q"), call("f", {}, content="I will call f."), result("")])
+    add([user("Q"), {"role": "assistant", "content": "", "tool_calls": []}, user("Well?")])
+    add([user("Q"), {"role": "assistant", "content": "Both.", "tool_calls": [
+        {"function": {"name": "f", "arguments": {"x": 1, "y": "z"}}},
+        {"name": "g", "arguments": {"k": [1, "é"]}}]}, result({"f": 1}), result([{"type": "text", "text": "g"}])])
+    add([user("Q"), {"role": "assistant", "content": None, "tool_calls": [{"function": {"name": "f"}}]}])
+    add([user("one"), user("two"), answer("three"), answer("four")])
+    add([{"role": "critic", "content": "odd role"}, user("Q")])
+    add([answer("I start.")], add_generation_prompt=False)
+    add([user("Q"), call("f", {}, content=None), result("")])
+    add([{"role": "user"}])
+    add([user("no first token")], bos_token="")
+    add([user("long " * 500), answer("word " * 300)])
+    return made
+
+
+TEMPLATES = {"smollm2": "templates/smollm2.jinja", "tools": "templates/tools.jinja",
+             "parts": "templates/parts.jinja", "meta3": "templates/meta3.jinja",
+             "meta4": "templates/meta4.jinja", "llama3": "oracles/llama3-text-tied/chat_template.jinja",
+             "llama4": "oracles/llama4-text-f32/chat_template.jinja"}
+
+
+def rendered(path, inputs):
+    with open(path, encoding="utf-8", newline="") as file:
+        template = file.read()
+    return {"file": path, "results": [render(template, given) for given in inputs]}
+
+
+def record_conversations(folder):
+    inputs = conversations()
+    assert len(inputs) == 50, len(inputs)
+    results = []
+    for name in TEMPLATES.values():
+        results.append(rendered(os.path.join(folder, name), inputs))
+        results[-1]["file"] = name
+    write(os.path.join(folder, "templates/conversations.json"),
+          {"inputs": inputs, "templates": results})
+
+
+def write(path, value):
+    with open(path, "w", encoding="utf-8") as file:
+        json.dump(value, file, ensure_ascii=True, indent=1)
+        file.write("\n")
+
+
 def main():
     cases = []
 
@@ -230,8 +349,13 @@ def main():
     case("headers_two_calls", HEADERS, {"messages": two})
     for name, template in SNIPPETS.items():
         case(name, template, {"messages": TALK, "extra": {"m": TALK[1:]}})
-    json.dump(cases, sys.stdout, ensure_ascii=True, indent=1)
-    print()
+    folder = os.path.join(os.path.dirname(__file__), "../../test/data")
+    if sys.argv[1:2] == ["--compare"]:
+        inputs = conversations()
+        json.dump({"inputs": inputs, "templates": [rendered(sys.argv[2], inputs)]}, sys.stdout, indent=1)
+        return
+    write(os.path.join(folder, "templates/cases.json"), cases)
+    record_conversations(folder)
 
 
 if __name__ == "__main__":

@@ -111,6 +111,27 @@ ordered_json kvJson(const KvKind &kind) {
           {"chunk_tokens", kind.chunkTokens}};
 }
 
+ordered_json kernelJson(const Kernel &kernel) {
+  ordered_json json = {{"symbol", kernel.symbol},
+                       {"scratch_bytes", kernel.scratchBytes},
+                       {"weight_bytes", kernel.weightBytes},
+                       {"macs_per_symbol", kernel.macsPerSymbol}};
+  if (kernel.experts != 0)
+    json["experts"] = kernel.experts;
+  return json;
+}
+
+ordered_json weightJson(const Weight &weight) {
+  ordered_json json = {{"name", weight.name},
+                       {"encoding", weight.encoding},
+                       {"shape", {weight.rows, weight.columns}},
+                       {"offset", weight.offset},
+                       {"bytes", weight.bytes}};
+  if (weight.matrices > 1)
+    json["matrices"] = weight.matrices;
+  return json;
+}
+
 ordered_json memoryJson(const Program &program) {
   const ProgramDesc &desc = program.desc();
   uint64_t arena = 0;
@@ -153,16 +174,9 @@ ordered_json inspectJson(const Program &program) {
   for (const Entry &entry : desc.entries)
     json["entries"].push_back(entryJson(entry, desc));
   for (const Kernel &kernel : desc.kernels)
-    json["kernels"].push_back({{"symbol", kernel.symbol},
-                               {"scratch_bytes", kernel.scratchBytes},
-                               {"weight_bytes", kernel.weightBytes},
-                               {"macs_per_symbol", kernel.macsPerSymbol}});
+    json["kernels"].push_back(kernelJson(kernel));
   for (const Weight &weight : desc.weights)
-    json["weights"].push_back({{"name", weight.name},
-                               {"encoding", weight.encoding},
-                               {"shape", {weight.rows, weight.columns}},
-                               {"offset", weight.offset},
-                               {"bytes", weight.bytes}});
+    json["weights"].push_back(weightJson(weight));
   return json;
 }
 

@@ -109,9 +109,10 @@ std::string weightsText(const ProgramDesc &desc) {
   for (const Weight &weight : desc.weights) {
     ++encodings[weight.encoding].count;
     encodings[weight.encoding].bytes += weight.bytes;
-    text += format("  %-10s %8llu x %-8llu %12llu  %s\n", weight.encoding.c_str(),
+    text += format("  %-10s %8llu x %-8llu %12llu  %s", weight.encoding.c_str(),
                    static_cast<Number>(weight.rows), static_cast<Number>(weight.columns),
                    static_cast<Number>(weight.bytes), quoteName(weight.name).c_str());
+    text += weight.matrices > 1 ? format(", %u matrices\n", weight.matrices) : "\n";
   }
   for (const auto &[encoding, sum] : encodings)
     text += format("  in %s: %zu tensors, %s\n", encoding.c_str(), sum.count,

@@ -7,6 +7,7 @@
 #include "compiler/microkernels/cpu/Cores.h"
 
 #include "compiler/microkernels/cpu/Attention.h"
+#include "compiler/microkernels/cpu/Group.h"
 #include "compiler/microkernels/cpu/Linear.h"
 
 extern "C" {
@@ -24,6 +25,12 @@ extern "C" {
     attention<Kv##kv_type>({out, out_stride, q, q_stride, step, kind, pool, kv_head, kv_heads,     \
                             group, head_dim, chunk, scale},                                        \
                            token_begin, token_end, scratch);                                       \
+  }
+
+#define L4_GROUP(symbol)                                                                           \
+  void L4_CORE(symbol) L4_GROUP_PARAMETERS {                                                       \
+    groupByExpert({logits, logits_stride, tokens, experts, top, tile_rows, token_rows, scores,     \
+                   places, tiles, row_stride, counts});                                            \
   }
 
 #include "compiler/microkernels/Table.def"

@@ -45,11 +45,26 @@
    int64_t kind, const void *pool, int64_t kv_head, int64_t token_begin, int64_t token_end,        \
    int64_t kv_heads, int64_t group, int64_t head_dim, int64_t chunk, float scale, void *scratch)
 
+/// The choice of experts (slots, group order and tiles: KernelAbi.h). `logits` has a row of
+/// `experts` floats for each token, `logits_stride` floats apart. A token chooses the `top` (1 <=
+/// top <= experts) largest logits in descending order, of equal ones the lowest expert first; NaN
+/// counts as -infinity. The four results have tokens * top rows, `row_stride` bytes apart:
+///   token_rows[p]  token of the p-th slot in group order
+///   scores[p]      sigmoid of its logit: relative error below 5e-7, 0 where the logit is below
+///   -87.3 places[slot]   the slot's p tiles[i]       an l4_group_tile of at most `tile_rows` (>=
+///   1) rows
+/// `counts` is scratch of 2 * experts numbers. tokens * top must be below 2^31.
+#define L4_GROUP_PARAMETERS                                                                        \
+  (const float *logits, int64_t logits_stride, int64_t tokens, int64_t experts, int64_t top,       \
+   int64_t tile_rows, int32_t *token_rows, float *scores, int32_t *places, int32_t *tiles,         \
+   int64_t row_stride, int32_t *counts)
+
 extern "C" {
 #define L4_LINEAR(symbol, activation, encoding, k_multiple)                                        \
   void L4_CORE(symbol) L4_LINEAR_PARAMETERS;
 #define L4_DECODE_ROW(symbol, encoding) void L4_CORE(symbol) L4_DECODE_ROW_PARAMETERS;
 #define L4_ATTENTION(symbol, kv_type) void L4_CORE(symbol) L4_ATTENTION_PARAMETERS;
+#define L4_GROUP(symbol) void L4_CORE(symbol) L4_GROUP_PARAMETERS;
 #include "compiler/microkernels/Table.def"
 }
 

@@ -8,6 +8,12 @@
 //   group(g, half, w)      columns 4g .. 4g + 3 of the block for the rows of one vector, as
 //   float32,
 //                          bit-equal to the checkpoint's dequantization
+//   kOffsetLog2            block encodings: stored quants are q + 2^kOffsetLog2; -1: they are q,
+//   and
+//                          the block has minima
+//   kQuantBits             block encodings: bits of a stored quant
+//   kTwoScales             block encodings: d(part, half) for each 16 columns of the block
+//   quantGroup(g, half)    block encodings: the stored quants of columns 4g .. 4g + 3, in bytes
 //   kIsBf16                the panel holds pairs of bfloat16: block.pair(p, half)
 //   kTileAvx2              tokens of a float tile whose sums AVX2's 16 registers hold
 //   column(panel, k, half) float encodings only: what is left when K is no multiple of kBlock
@@ -97,61 +103,143 @@ struct BFloat16 {
   }
 };
 
-/// Two blocks of 32 columns at a time (the last one may stand alone), 1088 bytes:
-/// d float16 [2][16 rows] | uint8 q + 128 [2][8][16 rows][4].
+/// Two blocks of 32 columns at a time (the last one may stand alone):
+/// d float16 [2][16 rows] | two bodies of kBody bytes, whose quants start at multiples of 64.
+template <int kBody> struct PairedBlock {
+  static constexpr int64_t kPairBytes = 64 + 2 * kBody;
+  const uint8_t *body;
+  const uint16_t *scales;
+  L4_MEMBER PairedBlock(const void *panel, int64_t b) {
+    const uint8_t *pair = static_cast<const uint8_t *>(panel) + b / 2 * kPairBytes;
+    body = pair + 64 + b % 2 * kBody;
+    scales = reinterpret_cast<const uint16_t *>(pair) + b % 2 * kPanel;
+  }
+  L4_MEMBER F d(int half) const { return loadHalf(scales + half * kLanes); }
+  L4_MEMBER void prefetchAt(int64_t distance) const {
+#pragma unroll
+    for (int line = 0; line < kBody / 64; ++line)
+      prefetch(body + distance + line * 64);
+    prefetch(reinterpret_cast<const uint8_t *>(scales) + distance);
+  }
+};
+
+/// Byte j of every lane of `raw`, minus `offset`, as w[j].
+L4_INLINE void widenBytes(I raw, int offset, F w[4]) {
+  const I byte = splatInt(255), bias = splatInt(offset);
+  w[0] = toFloat(subInt(andInt(raw, byte), bias));
+  w[1] = toFloat(subInt(andInt(shiftRight<8>(raw), byte), bias));
+  w[2] = toFloat(subInt(andInt(shiftRight<16>(raw), byte), bias));
+  w[3] = toFloat(subInt(shiftRight<24>(raw), bias));
+}
+
+/// Columns 4g .. 4g + 3 of nibbles [4][16 rows][4] of 32 columns: byte (g, row, j) holds column
+/// 4g + j in its low and column 16 + 4g + j in its high half.
+L4_INLINE I nibbleGroup(const uint8_t *nibbles, int g, int half) {
+  const I raw = loadInt(nibbles + g % 4 * 64 + half * kLanes * 4);
+  return andInt(g < 4 ? raw : shiftRight<4>(raw), splatInt(0x0f0f0f0f));
+}
+L4_INLINE int nibbleElement(const uint8_t *nibbles, int64_t row, int64_t column) {
+  const uint8_t byte = nibbles[(column % 16 / 4 * kPanel + row) * 4 + column % 4];
+  return column < 16 ? byte & 15 : byte >> 4;
+}
+
+/// PairedBlock with bodies uint8 q + 128 [8][16 rows][4].
 struct Q8_0 {
   static constexpr int kBlock = 32;
   static constexpr bool kIsBf16 = false;
   static constexpr int kTileAvx2 = 3;
-  static constexpr bool kHasMinimum = false;
-  static constexpr int64_t kPairBytes = 1088;
+  static constexpr int kOffsetLog2 = 7, kQuantBits = 8;
+  static constexpr bool kTwoScales = false;
   static L4_MEMBER int64_t panelBytes(int64_t k) { return panelAlign(k / 32 * 544); }
 
-  struct Block {
-    const uint8_t *quants;
-    const uint16_t *scales;
-    L4_MEMBER Block(const void *panel, int64_t b) {
-      const uint8_t *pair = static_cast<const uint8_t *>(panel) + b / 2 * kPairBytes;
-      quants = pair + 64 + b % 2 * 512;
-      scales = reinterpret_cast<const uint16_t *>(pair) + b % 2 * kPanel;
-    }
-    L4_MEMBER F d(int half) const { return loadHalf(scales + half * kLanes); }
-    L4_MEMBER void prefetchAt(int64_t distance) const {
-#pragma unroll
-      for (int line = 0; line < 8; ++line)
-        prefetch(quants + distance + line * 64);
-      prefetch(reinterpret_cast<const uint8_t *>(scales) + distance);
-    }
-    /// The unsigned quants of K group g, 4 columns per row.
+  struct Block : PairedBlock<512> {
+    using PairedBlock::PairedBlock;
     L4_MEMBER I quantGroup(int g, int half) const {
-      return loadInt(quants + g * 64 + half * kLanes * 4);
+      return loadInt(body + g * 64 + half * kLanes * 4);
     }
     L4_MEMBER void group(int g, int half, F w[4]) const {
-      const I raw = quantGroup(g, half);
-      const I byte = splatInt(255), bias = splatInt(128);
-      w[0] = mul(d(half), toFloat(subInt(andInt(raw, byte), bias)));
-      w[1] = mul(d(half), toFloat(subInt(andInt(shiftRight<8>(raw), byte), bias)));
-      w[2] = mul(d(half), toFloat(subInt(andInt(shiftRight<16>(raw), byte), bias)));
-      w[3] = mul(d(half), toFloat(subInt(shiftRight<24>(raw), bias)));
+      widenBytes(quantGroup(g, half), 128, w);
+#pragma unroll
+      for (int j = 0; j < 4; ++j)
+        w[j] = mul(d(half), w[j]);
     }
   };
 
   static L4_MEMBER float element(const uint8_t *panel, int64_t row, int64_t k) {
-    const int64_t b = k / 32;
-    const uint8_t *pair = panel + b / 2 * kPairBytes;
-    const uint16_t *d = reinterpret_cast<const uint16_t *>(pair) + b % 2 * kPanel;
-    const uint8_t q = pair[64 + b % 2 * 512 + (k % 32 / 4 * kPanel + row) * 4 + k % 4];
-    return halfToFloat(d[row]) * static_cast<float>(q - 128);
+    const Block block(panel, k / 32);
+    const uint8_t q = block.body[(k % 32 / 4 * kPanel + row) * 4 + k % 4];
+    return halfToFloat(block.scales[row]) * static_cast<float>(q - 128);
+  }
+};
+
+/// PairedBlock with bodies of nibbles q + 8.
+struct Q4_0 {
+  static constexpr int kBlock = 32;
+  static constexpr bool kIsBf16 = false;
+  static constexpr int kTileAvx2 = 3;
+  static constexpr int kOffsetLog2 = 3, kQuantBits = 4;
+  static constexpr bool kTwoScales = false;
+  static L4_MEMBER int64_t panelBytes(int64_t k) { return panelAlign(k / 32 * 288); }
+
+  struct Block : PairedBlock<256> {
+    using PairedBlock::PairedBlock;
+    L4_MEMBER I quantGroup(int g, int half) const { return nibbleGroup(body, g, half); }
+    L4_MEMBER void group(int g, int half, F w[4]) const {
+      widenBytes(quantGroup(g, half), 8, w);
+#pragma unroll
+      for (int j = 0; j < 4; ++j)
+        w[j] = mul(d(half), w[j]);
+    }
+  };
+
+  static L4_MEMBER float element(const uint8_t *panel, int64_t row, int64_t k) {
+    const Block block(panel, k / 32);
+    return halfToFloat(block.scales[row]) *
+           static_cast<float>(nibbleElement(block.body, row, k % 32) - 8);
+  }
+};
+
+/// PairedBlock with bodies of uint32 [16 rows], the high bits of q + 16, and nibbles, the low ones:
+/// bit 8j + g is that of column 4g + j, so one shift puts four of them above their nibbles.
+struct Q5_0 {
+  static constexpr int kBlock = 32;
+  static constexpr bool kIsBf16 = false;
+  static constexpr int kTileAvx2 = 3;
+  static constexpr int kOffsetLog2 = 4, kQuantBits = 5;
+  static constexpr bool kTwoScales = false;
+  static L4_MEMBER int64_t panelBytes(int64_t k) { return panelAlign(k / 32 * 352); }
+
+  struct Block : PairedBlock<320> {
+    using PairedBlock::PairedBlock;
+    L4_MEMBER I quantGroup(int g, int half) const {
+      const I high = loadInt(body + half * kLanes * 4);
+      const I fifth = g <= 4 ? shiftLeftBy(high, 4 - g) : shiftRightBy(high, g - 4);
+      return orInt(nibbleGroup(body + 64, g, half), andInt(fifth, splatInt(0x10101010)));
+    }
+    L4_MEMBER void group(int g, int half, F w[4]) const {
+      widenBytes(quantGroup(g, half), 16, w);
+#pragma unroll
+      for (int j = 0; j < 4; ++j)
+        w[j] = mul(d(half), w[j]);
+    }
+  };
+
+  static L4_MEMBER float element(const uint8_t *panel, int64_t row, int64_t k) {
+    const Block block(panel, k / 32);
+    const int64_t column = k % 32;
+    const int fifth = block.body[row * 4 + column % 4] >> (column / 4) & 1;
+    return halfToFloat(block.scales[row]) *
+           static_cast<float>((nibbleElement(block.body + 64, row, column) | fifth << 4) - 16);
   }
 };
 
 /// One block of 32 columns, 320 bytes: nibbles [4][16 rows][4] | d float16 [16] | m float16 [16].
-/// Byte (g, row, j) holds column 4g + j in its low and column 16 + 4g + j in its high half.
 struct Q4_1 {
   static constexpr int kBlock = 32;
   static constexpr bool kIsBf16 = false;
   static constexpr int kTileAvx2 = 3;
-  static constexpr bool kHasMinimum = true;
+  static constexpr int kOffsetLog2 = -1, kQuantBits = 4;
+  static constexpr bool kTwoScales = false;
   static constexpr int64_t kBlockBytes = 320;
   static L4_MEMBER int64_t panelBytes(int64_t k) { return k / 32 * kBlockBytes; }
 
@@ -170,26 +258,20 @@ struct Q4_1 {
       for (int line = 0; line < 5; ++line)
         prefetch(base + distance + line * 64);
     }
-    L4_MEMBER I quantGroup(int g, int half) const {
-      const I raw = loadInt(base + g % 4 * 64 + half * kLanes * 4);
-      return andInt(g < 4 ? raw : shiftRight<4>(raw), splatInt(0x0f0f0f0f));
-    }
+    L4_MEMBER I quantGroup(int g, int half) const { return nibbleGroup(base, g, half); }
     L4_MEMBER void group(int g, int half, F w[4]) const {
-      const I raw = quantGroup(g, half);
-      const I byte = splatInt(255);
-      w[0] = add(mul(d(half), toFloat(andInt(raw, byte))), m(half));
-      w[1] = add(mul(d(half), toFloat(andInt(shiftRight<8>(raw), byte))), m(half));
-      w[2] = add(mul(d(half), toFloat(andInt(shiftRight<16>(raw), byte))), m(half));
-      w[3] = add(mul(d(half), toFloat(shiftRight<24>(raw))), m(half));
+      widenBytes(quantGroup(g, half), 0, w);
+#pragma unroll
+      for (int j = 0; j < 4; ++j)
+        w[j] = add(mul(d(half), w[j]), m(half));
     }
   };
 
   static L4_MEMBER float element(const uint8_t *panel, int64_t row, int64_t k) {
     const uint8_t *block = panel + k / 32 * kBlockBytes;
     const uint16_t *scales = reinterpret_cast<const uint16_t *>(block + 256);
-    const uint8_t byte = block[(k % 16 / 4 * kPanel + row) * 4 + k % 4];
-    const int q = k % 32 < 16 ? byte & 15 : byte >> 4;
-    return halfToFloat(scales[row]) * static_cast<float>(q) + halfToFloat(scales[kPanel + row]);
+    const auto q = static_cast<float>(nibbleElement(block, row, k % 32));
+    return halfToFloat(scales[row]) * q + halfToFloat(scales[kPanel + row]);
   }
 };
 

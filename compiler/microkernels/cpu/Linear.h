@@ -8,7 +8,9 @@
 //           pairs of columns, each one chain of dotPairBf16; the result is even + odd. A last
 //           column alone is the lower half of a pair whose upper half is 0.
 //   8 bits: per block of 32 columns an exact integer dot product, then
-//           y = fma(d * scale, dot, y), and y = fma(m, scaled_sum, y) where the weight has minima.
+//           y = fma(d * scale, dot, y), and y = fma(m, scaled_sum, y) where the weight has minima;
+//           where each 16 columns have a scale, of two exact dot products
+//           y = fma(fma(d[1], dot[1], d[0] * dot[0]), scale, y).
 // This order is the same for all tiles.
 //
 // One or two tokens read the panel as one ascending stream, which the machine's own prefetcher
@@ -19,7 +21,7 @@
 #ifndef LLAMA4_COMPILER_MICROKERNELS_CPU_LINEAR_H
 #define LLAMA4_COMPILER_MICROKERNELS_CPU_LINEAR_H
 
-#include "compiler/microkernels/cpu/Encodings.h"
+#include "compiler/microkernels/cpu/EncodingsK.h"
 #include "runtime/format/KernelAbi.h"
 
 namespace {
@@ -192,52 +194,53 @@ struct BF16 {
 #endif
 };
 
-/// dots[t] = the exact dot products of block `w`, rows of vector `half`, with 32 int8 of T tokens.
-/// `sums` points at the tokens' sums of this block (both strides in bytes).
-template <class E, int T>
-L4_INLINE void integerDots(I (&dots)[T], const typename E::Block &w, int half, const uint8_t *q,
-                           int64_t stride, const uint8_t *sums) {
+/// dots[t] += the exact dot products of stored quants, groups [kFirst, kFirst + kCount) of block
+/// `w`, rows of vector `half`, with the int8 of T tokens. `q` is where the block's int8 start,
+/// `stride` the bytes between tokens.
+template <class E, int T, int kFirst, int kCount>
+L4_INLINE void addDots(I (&dots)[T], const typename E::Block &w, int half, const uint8_t *q,
+                       int64_t stride) {
 #if L4_VNNI
 #pragma unroll
-  for (int t = 0; t < T; ++t)
-    dots[t] = splatInt(0);
-#pragma unroll
-  for (int g = 0; g < 8; ++g) {
+  for (int g = kFirst; g < kFirst + kCount; ++g) {
     const I weights = w.quantGroup(g, half);
 #pragma unroll
     for (int t = 0; t < T; ++t)
       dots[t] = _mm512_dpbusd_epi32(dots[t], weights, splatInt(loadDword(q + t * stride + 4 * g)));
   }
 #else
-  // A pair of products of a 4-bit quant stays below 2 * 15 * 127 = 3810, eight of them below 2^15:
-  // 16-bit sums of a whole block are exact. An 8-bit quant is 16 * high + low.
+  // A pair of products of a b-bit quant is at most 2 * (2^b - 1) * 127: as many of them as stay
+  // below 2^15 are added in 16 bits. An 8-bit quant is 16 * high + low.
+  constexpr bool kSplit = E::kQuantBits == 8;
+  constexpr int kChain = E::kQuantBits == 4 || kSplit ? 8 : E::kQuantBits == 5 ? 4 : 2;
+  static_assert(kSplit || kChain * 2 * ((1 << E::kQuantBits) - 1) * 127 < 1 << 15);
   const I nibble = splatInt(0x0f0f0f0f);
-  I low[T], high[T];
+  constexpr int kStep = kChain < kCount ? kChain : kCount;
 #pragma unroll
-  for (int t = 0; t < T; ++t)
-    low[t] = high[t] = splatInt(0);
-#pragma unroll
-  for (int g = 0; g < 8; ++g) {
-    const I weights = w.quantGroup(g, half);
-#pragma unroll
-    for (int t = 0; t < T; ++t) {
-      const I x = splatInt(loadDword(q + t * stride + 4 * g));
-      low[t] = addShort(low[t], dotPairs(E::kHasMinimum ? weights : andInt(weights, nibble), x));
-      if constexpr (!E::kHasMinimum)
-        high[t] = addShort(high[t], dotPairs(andInt(shiftRight<4>(weights), nibble), x));
-    }
-  }
-#pragma unroll
-  for (int t = 0; t < T; ++t) {
-    dots[t] = addPairs(low[t], splatInt(0x00010001));
-    if constexpr (!E::kHasMinimum)
-      dots[t] = addInt(dots[t], addPairs(high[t], splatInt(0x00100010)));
-  }
-#endif
-  if constexpr (!E::kHasMinimum) // quants are stored as q + 128
+  for (int chain = kFirst; chain < kFirst + kCount; chain += kStep) {
+    I low[T], high[T];
 #pragma unroll
     for (int t = 0; t < T; ++t)
-      dots[t] = subInt(dots[t], shiftLeft<7>(splatInt(loadDword(sums + t * stride))));
+      low[t] = high[t] = splatInt(0);
+#pragma unroll
+    for (int g = chain; g < chain + kStep; ++g) {
+      const I weights = w.quantGroup(g, half);
+#pragma unroll
+      for (int t = 0; t < T; ++t) {
+        const I x = splatInt(loadDword(q + t * stride + 4 * g));
+        low[t] = addShort(low[t], dotPairs(kSplit ? andInt(weights, nibble) : weights, x));
+        if constexpr (kSplit)
+          high[t] = addShort(high[t], dotPairs(andInt(shiftRight<4>(weights), nibble), x));
+      }
+    }
+#pragma unroll
+    for (int t = 0; t < T; ++t) {
+      dots[t] = addInt(dots[t], addPairs(low[t], splatInt(0x00010001)));
+      if constexpr (kSplit)
+        dots[t] = addInt(dots[t], addPairs(high[t], splatInt(0x00100010)));
+    }
+  }
+#endif
 }
 
 struct Q8 {
@@ -257,14 +260,22 @@ struct Q8 {
     const int64_t blocks = args.k / L4_Q8_BLOCK;
     const uint8_t *scales = args.act + blocks * L4_Q8_BLOCK;
     F y[N][T] = {};
+    alignas(64) int32_t offsets[T][kSuperParts];
     for (int64_t b = 0; b < blocks; ++b) {
+      if constexpr (E::kTwoScales)
+        if (b % kSuperBlocks == 0)
+          findOffsets<E, T>(offsets, args.act + b * L4_Q8_BLOCK, args.actStride);
       const typename E::Block w(args.panel, b);
       if constexpr (T > kStreamTokens)
         w.prefetchAt(E::panelBytes(args.k));
 #pragma unroll
       for (int n = 0; n < N; ++n)
-        addBlock<E, T>(y[n], w, first + n, args.act + b * L4_Q8_BLOCK, args.actStride,
-                       scales + b * 4, blocks * 4);
+        if constexpr (E::kTwoScales)
+          addHalves<E, T>(y[n], w, first + n, args.act + b * L4_Q8_BLOCK, args.actStride,
+                          scales + b * 4, offsets, b % kSuperBlocks * 2);
+        else
+          addBlock<E, T>(y[n], w, first + n, args.act + b * L4_Q8_BLOCK, args.actStride,
+                         scales + b * 4, blocks * 4);
     }
 #pragma unroll
     for (int t = 0; t < T; ++t)
@@ -279,13 +290,71 @@ struct Q8 {
   static L4_MEMBER void addBlock(F (&y)[T], const typename E::Block &w, int half, const uint8_t *q,
                                  int64_t stride, const uint8_t *scales, int64_t plane) {
     I dots[T];
-    integerDots<E, T>(dots, w, half, q, stride, scales + 2 * plane);
+#pragma unroll
+    for (int t = 0; t < T; ++t) {
+      dots[t] = splatInt(0);
+      if constexpr (E::kOffsetLog2 >= 0)
+        dots[t] =
+            subInt(dots[t],
+                   shiftLeft<E::kOffsetLog2>(splatInt(loadDword(scales + 2 * plane + t * stride))));
+    }
+    addDots<E, T, 0, 8>(dots, w, half, q, stride);
 #pragma unroll
     for (int t = 0; t < T; ++t) {
       const F scale = splat(loadFloat(scales + t * stride));
       y[t] = fma(mul(w.d(half), scale), toFloat(dots[t]), y[t]);
-      if constexpr (E::kHasMinimum)
+      if constexpr (E::kOffsetLog2 < 0)
         y[t] = fma(w.m(half), splat(loadFloat(scales + plane + t * stride)), y[t]);
+    }
+  }
+
+  /// Where findOffsets puts part `part` of a superblock.
+  static constexpr int64_t offsetPlace(int64_t part) {
+    const int64_t vector = part / (kLanes / 4);
+    return vector / 4 * kLanes + part % (kLanes / 4) * 4 + vector % 4;
+  }
+
+  /// Minus 2^kOffsetLog2 times the sum of the 16 int8 of each part of a superblock: what dot
+  /// products with stored quants start from. The row's own sums are those of 32 columns. They are
+  /// found here, in a few operations per 256 columns, rather than by a second dot product beside
+  /// each of the first, which would cost as much again.
+  template <class E, int T>
+  static L4_MEMBER void findOffsets(int32_t (&offsets)[T][kSuperParts], const uint8_t *q,
+                                    int64_t stride) {
+    const I factor = splatInt((1 << E::kOffsetLog2) * 0x01010101);
+#pragma unroll
+    for (int t = 0; t < T; ++t)
+#pragma unroll
+      for (int i = 0; i < kSuperParts; i += kLanes) {
+        I dots[4];
+#pragma unroll
+        for (int j = 0; j < 4; ++j)
+          dots[j] = dotQuads(factor, loadInt(q + t * stride + 16 * i + j * kLanes * 4));
+        storeInt(offsets[t] + i, subInt(splatInt(0), sumQuads(dots)));
+      }
+  }
+
+  /// A block of two parts of 16 columns, from part `part` of its superblock on.
+  template <class E, int T>
+  static L4_MEMBER void addHalves(F (&y)[T], const typename E::Block &w, int half, const uint8_t *q,
+                                  int64_t stride, const uint8_t *scales,
+                                  const int32_t (&offsets)[T][kSuperParts], int64_t part) {
+    I dots[T];
+    F sums[T];
+#pragma unroll
+    for (int t = 0; t < T; ++t)
+      dots[t] = splatInt(offsets[t][offsetPlace(part)]);
+    addDots<E, T, 0, 4>(dots, w, half, q, stride);
+#pragma unroll
+    for (int t = 0; t < T; ++t) {
+      sums[t] = mul(w.d(0, half), toFloat(dots[t]));
+      dots[t] = splatInt(offsets[t][offsetPlace(part + 1)]);
+    }
+    addDots<E, T, 4, 4>(dots, w, half, q, stride);
+#pragma unroll
+    for (int t = 0; t < T; ++t) {
+      sums[t] = fma(w.d(1, half), toFloat(dots[t]), sums[t]);
+      y[t] = fma(sums[t], splat(loadFloat(scales + t * stride)), y[t]);
     }
   }
 };

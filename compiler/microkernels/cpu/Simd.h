@@ -43,8 +43,29 @@ L4_INLINE I splatInt(int32_t x) { return _mm512_set1_epi32(x); }
 L4_INLINE I addInt(I a, I b) { return _mm512_add_epi32(a, b); }
 L4_INLINE I subInt(I a, I b) { return _mm512_sub_epi32(a, b); }
 L4_INLINE I andInt(I a, I b) { return _mm512_and_si512(a, b); }
+L4_INLINE I orInt(I a, I b) { return _mm512_or_si512(a, b); }
 template <int N> L4_INLINE I shiftLeft(I x) { return _mm512_slli_epi32(x, N); }
 template <int N> L4_INLINE I shiftRight(I x) { return _mm512_srli_epi32(x, N); }
+/// By a count that the optimizer knows, or at worst a register holds.
+L4_INLINE I shiftLeftBy(I x, int n) { return _mm512_slli_epi32(x, static_cast<unsigned>(n)); }
+L4_INLINE I shiftRightBy(I x, int n) { return _mm512_srli_epi32(x, static_cast<unsigned>(n)); }
+/// kLanes bytes, widened.
+L4_INLINE I loadBytes(const uint8_t *p) {
+  return _mm512_cvtepu8_epi32(_mm_loadu_si128(reinterpret_cast<const __m128i *>(p)));
+}
+L4_INLINE I loadSignedBytes(const uint8_t *p) {
+  return _mm512_cvtepi8_epi32(_mm_loadu_si128(reinterpret_cast<const __m128i *>(p)));
+}
+/// Lane 4i + j is the sum of the lanes 4i .. 4i + 3 of x[j].
+L4_INLINE I sumQuads(const I x[4]) {
+  const I low = addInt(_mm512_unpacklo_epi32(x[0], x[1]), _mm512_unpackhi_epi32(x[0], x[1]));
+  const I high = addInt(_mm512_unpacklo_epi32(x[2], x[3]), _mm512_unpackhi_epi32(x[2], x[3]));
+  return addInt(_mm512_unpacklo_epi64(low, high), _mm512_unpackhi_epi64(low, high));
+}
+L4_INLINE void storeInt(void *p, I x) { _mm512_storeu_si512(p, x); }
+/// Four products each of unsigned bytes `a` and signed bytes `b`, added up exactly; a is at most
+/// 64.
+L4_INLINE I dotQuads(I a, I b) { return _mm512_dpbusd_epi32(_mm512_setzero_si512(), a, b); }
 L4_INLINE F toFloat(I x) { return _mm512_cvtepi32_ps(x); }
 L4_INLINE I toInt(F x) { return _mm512_cvtps_epi32(x); }
 L4_INLINE F asFloat(I x) { return _mm512_castsi512_ps(x); }
@@ -101,8 +122,26 @@ L4_INLINE I splatInt(int32_t x) { return _mm256_set1_epi32(x); }
 L4_INLINE I addInt(I a, I b) { return _mm256_add_epi32(a, b); }
 L4_INLINE I subInt(I a, I b) { return _mm256_sub_epi32(a, b); }
 L4_INLINE I andInt(I a, I b) { return _mm256_and_si256(a, b); }
+L4_INLINE I orInt(I a, I b) { return _mm256_or_si256(a, b); }
 template <int N> L4_INLINE I shiftLeft(I x) { return _mm256_slli_epi32(x, N); }
 template <int N> L4_INLINE I shiftRight(I x) { return _mm256_srli_epi32(x, N); }
+L4_INLINE I shiftLeftBy(I x, int n) { return _mm256_slli_epi32(x, n); }
+L4_INLINE I shiftRightBy(I x, int n) { return _mm256_srli_epi32(x, n); }
+L4_INLINE I loadBytes(const uint8_t *p) {
+  return _mm256_cvtepu8_epi32(_mm_loadl_epi64(reinterpret_cast<const __m128i *>(p)));
+}
+L4_INLINE I loadSignedBytes(const uint8_t *p) {
+  return _mm256_cvtepi8_epi32(_mm_loadl_epi64(reinterpret_cast<const __m128i *>(p)));
+}
+L4_INLINE I sumQuads(const I x[4]) {
+  const I low = addInt(_mm256_unpacklo_epi32(x[0], x[1]), _mm256_unpackhi_epi32(x[0], x[1]));
+  const I high = addInt(_mm256_unpacklo_epi32(x[2], x[3]), _mm256_unpackhi_epi32(x[2], x[3]));
+  return addInt(_mm256_unpacklo_epi64(low, high), _mm256_unpackhi_epi64(low, high));
+}
+L4_INLINE void storeInt(void *p, I x) { _mm256_storeu_si256(reinterpret_cast<__m256i *>(p), x); }
+L4_INLINE I dotQuads(I a, I b) {
+  return _mm256_madd_epi16(_mm256_maddubs_epi16(a, b), _mm256_set1_epi16(1));
+}
 L4_INLINE F toFloat(I x) { return _mm256_cvtepi32_ps(x); }
 L4_INLINE I toInt(F x) { return _mm256_cvtps_epi32(x); }
 L4_INLINE F asFloat(I x) { return _mm256_castsi256_ps(x); }

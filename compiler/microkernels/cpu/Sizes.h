@@ -36,4 +36,9 @@ static inline constexpr int64_t l4_attention_scratch_bytes(int64_t rows, int64_t
   return (bytes + 63) / 64 * 64;
 }
 
+/// Scratch of the group core, in 64 byte multiples: int32[2][experts].
+static inline constexpr int64_t l4_group_scratch_bytes(int64_t experts) {
+  return (experts * 2 * 4 + 63) / 64 * 64;
+}
+
 #endif // LLAMA4_COMPILER_MICROKERNELS_CPU_SIZES_H

@@ -23,9 +23,14 @@ constexpr AttentionFunction kAttention[] = {
 #include "compiler/microkernels/Table.def"
 };
 
+constexpr GroupFunction kGroup[] = {
+#define L4_GROUP(symbol) L4_CORE(symbol),
+#include "compiler/microkernels/Table.def"
+};
+
 } // namespace
 
 extern const NativeCores L4_CORE(kNativeCores);
-constexpr NativeCores L4_CORE(kNativeCores) = {kLinear, kRows, kAttention};
+constexpr NativeCores L4_CORE(kNativeCores) = {kLinear, kRows, kAttention, kGroup[0]};
 
 } // namespace llama4::microkernels

@@ -15,12 +15,14 @@ namespace llama4::microkernels {
 using LinearFunction = void(*) L4_LINEAR_PARAMETERS;
 using RowFunction = void(*) L4_DECODE_ROW_PARAMETERS;
 using AttentionFunction = void(*) L4_ATTENTION_PARAMETERS;
+using GroupFunction = void(*) L4_GROUP_PARAMETERS;
 
 /// The functions of one level, in the order of linearCores(), rowCores() and attentionCores().
 struct NativeCores {
   std::span<const LinearFunction> linear;
   std::span<const RowFunction> rows;
   std::span<const AttentionFunction> attention;
+  GroupFunction group; ///< that of groupCore()
 
   LinearFunction find(Activation activation, Encoding encoding) const {
     const LinearCore *core = findLinear(activation, encoding);

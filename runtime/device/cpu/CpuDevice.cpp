@@ -137,7 +137,7 @@ private:
   }
 
   void runShare(const Dispatch &dispatch, unsigned worker) {
-    TileRange range = tileRange(dispatch.tiles, worker, pool_->workers());
+    TileRange range = tileRange(dispatch.args.tiles, worker, pool_->workers());
     if (range.begin == range.end)
       return;
     auto kernel = reinterpret_cast<l4_kernel>(dispatch.kernel);
@@ -148,7 +148,7 @@ private:
   void runList(std::span<const Dispatch> list, unsigned worker) {
     for (size_t i = 0; i < list.size(); ++i) {
       // A single tile belongs to worker 0: between two of those nobody has to meet.
-      if (i != 0 && (list[i - 1].tiles > 1 || list[i].tiles > 1))
+      if (i != 0 && (list[i - 1].args.tiles > 1 || list[i].args.tiles > 1))
         pool_->barrier();
       runShare(list[i], worker);
     }

@@ -2,6 +2,7 @@
 
 #include "runtime/text/build/ByteLevel.h"
 
+#include "runtime/text/OneLine.h"
 #include "runtime/text/Utf8.h"
 
 #include <algorithm>
@@ -42,7 +43,7 @@ const std::array<int, 0x144> &bytesOfLetters() {
 Result<uint32_t> find(const VocabularyMap &vocabulary, const std::string &token) {
   auto it = vocabulary.find(token);
   if (it == vocabulary.end())
-    return Status::invalidInput("merge part '" + token + "' is not in the vocabulary");
+    return Status::invalidInput("merge part '" + oneLine(token) + "' is not in the vocabulary");
   return it->second;
 }
 
@@ -88,7 +89,7 @@ Status appendMerge(TokenizerContent &content, const VocabularyMap &vocabulary,
                    std::string_view pair) {
   size_t space = pair.find(' ');
   if (space == std::string_view::npos || pair.find(' ', space + 1) != std::string_view::npos)
-    return Status::invalidInput("merge '" + std::string(pair) + "' is not two parts");
+    return Status::invalidInput("merge '" + oneLine(pair) + "' is not two parts");
   return appendMerge(content, vocabulary, pair.substr(0, space), pair.substr(space + 1));
 }
 

@@ -1,5 +1,6 @@
 //===- GgufTokenizer.cpp - GGUF vocabulary to a tokenizer section *- C++ -*-===//
 
+#include "runtime/text/OneLine.h"
 #include "runtime/text/build/ByteLevel.h"
 #include "runtime/text/build/TokenizerBuilder.h"
 
@@ -38,7 +39,7 @@ constexpr PreTokenizer kPreTokenizers[] = {
 
 Result<PreTokenizer> findPreTokenizer(const GgufVocabulary &vocabulary) {
   if (vocabulary.model != "gpt2")
-    return Status::invalidInput("tokenizer.ggml.model is '" + std::string(vocabulary.model) +
+    return Status::invalidInput("tokenizer.ggml.model is '" + oneLine(vocabulary.model) +
                                 "', only 'gpt2' (byte-level BPE) is supported");
   for (const PreTokenizer &known : kPreTokenizers)
     if (known.name == vocabulary.pre)
@@ -46,7 +47,7 @@ Result<PreTokenizer> findPreTokenizer(const GgufVocabulary &vocabulary) {
   std::string names;
   for (const PreTokenizer &known : kPreTokenizers)
     names += (names.empty() ? "" : ", ") + std::string(known.name);
-  return Status::invalidInput("tokenizer.ggml.pre is '" + std::string(vocabulary.pre) +
+  return Status::invalidInput("tokenizer.ggml.pre is '" + oneLine(vocabulary.pre) +
                               "', expected one of: " + names);
 }
 

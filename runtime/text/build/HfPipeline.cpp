@@ -2,6 +2,7 @@
 
 #include "runtime/text/build/HfPipeline.h"
 
+#include "runtime/text/OneLine.h"
 #include "runtime/text/build/Json.h"
 
 namespace llama4::text {
@@ -32,7 +33,7 @@ constexpr KnownRegex kKnownRegexes[] = {
 };
 
 Status refuse(const std::string &field, const std::string &what) {
-  return Status::invalidInput("tokenizer.json: " + field + ": " + what);
+  return Status::invalidInput("tokenizer.json: " + field + ": " + oneLine(what));
 }
 
 /// The members of a Sequence under `key`, or the step itself; a null is no step.

@@ -1,5 +1,6 @@
 //===- HfTokenizer.cpp - tokenizer.json to a tokenizer section --*- C++ -*-===//
 
+#include "runtime/text/OneLine.h"
 #include "runtime/text/build/ByteLevel.h"
 #include "runtime/text/build/HfPipeline.h"
 #include "runtime/text/build/Json.h"
@@ -14,7 +15,7 @@ namespace {
 using nlohmann::json;
 
 Status refuse(const std::string &field, const std::string &what) {
-  return Status::invalidInput("tokenizer.json: " + field + ": " + what);
+  return Status::invalidInput("tokenizer.json: " + field + ": " + oneLine(what));
 }
 
 Status checkModel(const json &model) {
@@ -135,7 +136,7 @@ Result<uint32_t> configuredId(const json &config, const char *key, const Tokeniz
       return id;
   if (auto it = map.find(text); it != map.end())
     return it->second;
-  return Status::invalidInput(std::string("tokenizer_config.json: ") + key + " '" + text +
+  return Status::invalidInput(std::string("tokenizer_config.json: ") + key + " '" + oneLine(text) +
                               "' is not a token of tokenizer.json");
 }
 

@@ -8,6 +8,7 @@
 
 #include "runtime/text/build/TemplateLexer.h"
 
+#include "runtime/text/OneLine.h"
 #include "runtime/text/UnicodeClasses.h"
 #include "runtime/text/Utf8.h"
 
@@ -16,7 +17,7 @@
 namespace llama4::text {
 
 Status templateError(uint32_t line, const std::string &what) {
-  return Status::invalidInput("chat template, line " + std::to_string(line) + ": " + what);
+  return Status::invalidInput("chat template, line " + std::to_string(line) + ": " + oneLine(what));
 }
 
 namespace {

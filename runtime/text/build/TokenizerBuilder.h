@@ -34,6 +34,23 @@ Result<std::vector<std::byte>> buildFromHfJson(std::string_view tokenizerJson,
                                                std::string_view tokenizerConfigJson,
                                                const TokenizerBuildOptions &options = {});
 
+/// Whose control tokens follow the tokens of a tiktoken file, which has none itself.
+enum class TiktokenFamily {
+  Llama3,       ///< Llama 3, 3.1, 3.2, 3.3: 256 of them
+  Llama3Vision, ///< the same, with <|image|> behind them, where Llama 3.2 Vision's embedding has it
+  Llama4,       ///< 2048 of them
+};
+
+/// Whether a tokenizer.model is a tiktoken file (the other kind of that name is sentencepiece's):
+/// its first line is a token in base64, a space and a rank.
+bool isTiktoken(std::string_view file);
+
+/// Builds a section from a tiktoken file as Meta publishes it. Ids are those of Meta's tokenizer; a
+/// text is preceded by BOS. Errors (InvalidInput) name the line: no such form, ranks with holes,
+/// two tokens with the same bytes, a byte without a token, tokens of more than 256 bytes.
+Result<std::vector<std::byte>> buildFromTiktoken(std::string_view file, TiktokenFamily family,
+                                                 const TokenizerBuildOptions &options = {});
+
 /// The tokenizer.ggml.* values of a GGUF file. All views must outlive the call.
 struct GgufVocabulary {
   std::string_view model;                   ///< tokenizer.ggml.model: "gpt2"

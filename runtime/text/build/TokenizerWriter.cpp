@@ -2,6 +2,7 @@
 
 #include "runtime/text/build/TokenizerWriter.h"
 
+#include "runtime/text/OneLine.h"
 #include "runtime/text/TokenizerView.h"
 
 #include <algorithm>
@@ -45,9 +46,11 @@ std::vector<Slot> buildTable(Slot empty, std::span<const Slot> items, uint32_t &
 
 std::vector<MergeSlot> buildMerges(const TokenizerContent &content, uint32_t &probes) {
   std::vector<MergeSlot> items;
-  for (const MergeRule &rule : content.merges)
+  for (const MergeRule &rule : content.merges) {
+    auto place = static_cast<uint32_t>(items.size());
     items.push_back(
-        {mergeKey(rule.left, rule.right), static_cast<uint32_t>(items.size()), rule.merged});
+        {mergeKey(rule.left, rule.right), content.ranksAreIds ? rule.merged : place, rule.merged});
+  }
   return buildTable<MergeSlot>(
       {kEmptyKey, 0, 0}, items, probes, [](const MergeSlot &s) { return mixHash(s.key); },
       [](const MergeSlot &s) { return s.key == kEmptyKey; },
@@ -87,7 +90,7 @@ Status checkContent(const TokenizerContent &content, const std::vector<uint32_t>
       return Status::invalidInput("a merge names a token that is not in the vocabulary");
   for (size_t i = 0; i + 1 < added.size(); ++i)
     if (content.tokens[added[i]] == content.tokens[added[i + 1]])
-      return Status::invalidInput("added token '" + content.tokens[added[i]] +
+      return Status::invalidInput("added token '" + oneLine(content.tokens[added[i]]) +
                                   "' has two ids: " + std::to_string(added[i]) + " and " +
                                   std::to_string(added[i + 1]));
   for (uint32_t id : content.stopIds)

@@ -1,7 +1,7 @@
 //===- TokenizerWriter.h - writes a tokenizer section -----------*- C++ -*-===//
 //
 // The one writer of the format in TokenizerTables.h. The readers of checkpoints (HfTokenizer,
-// GgufTokenizer) fill a TokenizerContent; nothing here knows where it came from.
+// TiktokenTokenizer, GgufTokenizer) fill a TokenizerContent; nothing here knows where it came from.
 //
 //===----------------------------------------------------------------------===//
 #ifndef LLAMA4_RUNTIME_TEXT_BUILD_TOKENIZERWRITER_H
@@ -19,7 +19,7 @@
 
 namespace llama4::text {
 
-/// A merge; its rank is its place in the list.
+/// A merge; its rank is its place in the list, or `merged` (see TokenizerContent::ranksAreIds).
 struct MergeRule {
   uint32_t left;
   uint32_t right;
@@ -35,6 +35,8 @@ struct TokenizerContent {
   SplitKind split = SplitKind::None;
   DigitKind digits = DigitKind::Keep;
   bool ignoreMerges = false;
+  bool ranksAreIds =
+      false; ///< merges to the same token go from left to right, whatever their parts
   bool addBos = false;
   uint32_t bosId = kNoId;
   uint32_t eosId = kNoId;

@@ -96,3 +96,85 @@ func.func @f(%x: tensor<?x64xf32>, %i: tensor<?x5xi32>, %s: tensor<?x5xf32>, %g:
   %0 = lm.experts %x, %i, %s, %g, %g, %d : tensor<?x64xf32>, tensor<?x5xi32>, tensor<?x5xf32>, tensor<4x16x64xf32>, tensor<4x64x16xf32>
   return
 }
+
+// -----
+func.func @f(%l: tensor<?x4xf32>) {
+  // expected-error @+1 {{top is 5, expected 1 to the 4 experts of the logits}}
+  %0:4 = lm.group_by_expert %l top 5 tile 64 : tensor<?x4xf32> -> tensor<?x5x1xi32>, tensor<?x5x1xf32>, tensor<?x5x1xi32>, tensor<?x5x4xi32>
+  return
+}
+
+// -----
+func.func @f(%l: tensor<?x4xf32>) {
+  // expected-error @+1 {{tile is 0, expected at least one row}}
+  %0:4 = lm.group_by_expert %l top 1 tile 0 : tensor<?x4xf32> -> tensor<?x1x1xi32>, tensor<?x1x1xf32>, tensor<?x1x1xi32>, tensor<?x1x4xi32>
+  return
+}
+
+// -----
+func.func @f(%l: tensor<?x4xf32>) {
+  // expected-error @+1 {{result is 'tensor<?x2x1xi32>', expected tensor<?x2x4x...>}}
+  %0:4 = lm.group_by_expert %l top 2 tile 8 : tensor<?x4xf32> -> tensor<?x2x1xi32>, tensor<?x2x1xf32>, tensor<?x2x1xi32>, tensor<?x2x1xi32>
+  return
+}
+
+// -----
+func.func @f(%x: tensor<?x2x64xf32>, %w: tensor<4x16x64xf32>, %t: tensor<?x1x4xi32>) {
+  // expected-error @+1 {{tiles are 'tensor<?x1x4xi32>', expected tensor<?x2x4xi32>}}
+  %0 = lm.linear %x, %w by %t : tensor<?x2x64xf32>, tensor<4x16x64xf32>, tensor<?x1x4xi32> -> tensor<?x2x16xf32>
+  return
+}
+
+// -----
+func.func @f(%x: tensor<?x2x64xf32>, %w: tensor<4x16x64xf32>, %v: tensor<5x16x64xf32>, %t: tensor<?x2x4xi32>) {
+  // expected-error @+1 {{weight is 'tensor<5x16x64xf32>', expected tensor<4xNx64> to match the input}}
+  %0:2 = lm.linear %x, %w, %v by %t : tensor<?x2x64xf32>, tensor<4x16x64xf32>, tensor<5x16x64xf32>, tensor<?x2x4xi32> -> tensor<?x2x16xf32>, tensor<?x2x16xf32>
+  return
+}
+
+// -----
+func.func @f(%x: tensor<?x64xf32>, %w: tensor<4x16x64xf32>, %t: tensor<?x1x4xi32>) {
+  // expected-error @+1 {{input is 'tensor<?x64xf32>', expected tensor<?xSxK> with tiles}}
+  %0 = lm.linear %x, %w by %t : tensor<?x64xf32>, tensor<4x16x64xf32>, tensor<?x1x4xi32> -> tensor<?x16xf32>
+  return
+}
+
+// -----
+func.func @f(%x: tensor<?x2x64xf32>) {
+  %0 = lm.row 64 {
+    // expected-error @+1 {{source is 'tensor<?x2x64xf32>', expected rows as the region has them: tensor<?xN>}}
+    %1 = lm.element %x : tensor<?x2x64xf32>
+    lm.yield %1 : f32
+  } -> tensor<?x64xf32>
+  return
+}
+
+// -----
+func.func @f(%x: tensor<?x64xf32>, %r: tensor<?x3x1xi32>) {
+  %0 = lm.row 64 {
+    // expected-error @+1 {{rows are 'tensor<?x3x1xi32>', expected tensor<?x2x1xi32>}}
+    %1 = lm.element %x rows %r : tensor<?x3x1xi32> : tensor<?x64xf32>
+    lm.yield %1 : f32
+  } -> tensor<?x2x64xf32>
+  return
+}
+
+// -----
+func.func @f(%x: tensor<?x2x64xf32>, %r: tensor<?x2x1xi32>) {
+  %0 = lm.row 64 {
+    // expected-error @+1 {{reads slot 2 of 'tensor<?x2x1xi32>', expected a slot of tensor<?xKx1xi32>}}
+    %1 = lm.element %x rows %r slot 2 : tensor<?x2x1xi32> : tensor<?x2x64xf32>
+    lm.yield %1 : f32
+  } -> tensor<?x64xf32>
+  return
+}
+
+// -----
+func.func @f(%x: tensor<?x2x64xf32>) {
+  // expected-error @+1 {{result is 'tensor<?x3x64xf32>', expected the rows of 'tensor<?x2x64xf32>'}}
+  %0:2 = lm.row 64 {
+    %1 = lm.element %x : tensor<?x2x64xf32>
+    lm.yield %1, %1 : f32, f32
+  } -> tensor<?x2x64xf32>, tensor<?x3x64xf32>
+  return
+}

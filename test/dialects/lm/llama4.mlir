@@ -24,6 +24,21 @@ func.func @step(%x: tensor<?x64xf32>, %t: tensor<?x1xf32> {lm.role = "temperatur
   %s = lm.temperature %n, %t : tensor<?x64xf32>, tensor<?x1xf32>
   // CHECK: %ids, %scores = lm.route %arg2 top 2 : tensor<?x4xf32> -> tensor<?x2xi32>, tensor<?x2xf32>
   %ids, %scores = lm.route %l top 2 : tensor<?x4xf32> -> tensor<?x2xi32>, tensor<?x2xf32>
+  // CHECK: %rows, %scores_{{[0-9]+}}, %places, %tiles = lm.group_by_expert %arg2 top 2 tile 64 : tensor<?x4xf32> -> tensor<?x2x1xi32>, tensor<?x2x1xf32>, tensor<?x2x1xi32>, tensor<?x2x4xi32>
+  %rows, %sorted, %places, %tiles = lm.group_by_expert %l top 2 tile 64 : tensor<?x4xf32> -> tensor<?x2x1xi32>, tensor<?x2x1xf32>, tensor<?x2x1xi32>, tensor<?x2x4xi32>
+  // CHECK: [[IN:%.*]] = lm.row 64
+  %in = lm.row 64 {
+    // CHECK: lm.element %{{.*}} rows %rows : tensor<?x2x1xi32> : tensor<?x64xf32>
+    %e = lm.element %s rows %rows : tensor<?x2x1xi32> : tensor<?x64xf32>
+    lm.yield %e : f32
+  } -> tensor<?x2x64xf32>
+  // CHECK: [[OUT:%.*]] = lm.linear [[IN]], %{{.*}} by %tiles : tensor<?x2x64xf32>, tensor<4x16x64xbf16>, tensor<?x2x4xi32> -> tensor<?x2x16xf32>
+  %out = lm.linear %in, %gate by %tiles : tensor<?x2x64xf32>, tensor<4x16x64xbf16>, tensor<?x2x4xi32> -> tensor<?x2x16xf32>
+  %sum = lm.row 16 {
+    // CHECK: lm.element [[OUT]] rows %places slot 1 : tensor<?x2x1xi32> : tensor<?x2x16xf32>
+    %e = lm.element %out rows %places slot 1 : tensor<?x2x1xi32> : tensor<?x2x16xf32>
+    lm.yield %e : f32
+  } -> tensor<?x16xf32>
   // CHECK: lm.experts %{{.*}}, %ids, %scores, %{{.*}}, %{{.*}}, %{{.*}} : tensor<?x64xf32>, tensor<?x2xi32>, tensor<?x2xf32>, tensor<4x16x64xbf16>, tensor<4x64x16xf32>
   %y = lm.experts %s, %ids, %scores, %gate, %up, %down : tensor<?x64xf32>, tensor<?x2xi32>, tensor<?x2xf32>, tensor<4x16x64xbf16>, tensor<4x64x16xf32>
   return %y : tensor<?x64xf32>

@@ -1,0 +1,155 @@
+//===- QuantizeTest.cpp - the quantizers against reference errors ---------===//
+//
+// The rows are those of tools/dev/quantizer_cases.py, which recorded what errors the reference
+// quantizers make on them.
+//
+//===----------------------------------------------------------------------===//
+#include "compiler/pack/Quantize.h"
+#include "compiler/checkpoint/Dequantize.h"
+#include "compiler/checkpoint/Json.h"
+#include "compiler/pack/Layout.h"
+
+#include <gtest/gtest.h>
+
+#include <cmath>
+#include <cstdlib>
+#include <fstream>
+#include <iterator>
+#include <limits>
+
+namespace llama4::pack {
+namespace {
+
+constexpr int kRows = 8, kColumns = 1024;
+const char *const kCases[] = {"normal", "heavy", "shifted", "positive", "negative", "outliers",
+                              "tiny",   "large", "sparse",  "uneven",   "constant", "ramp"};
+
+struct Type {
+  Encoding encoding;
+  DType dtype;
+};
+constexpr Type kTypes[] = {{Encoding::Q4_0, DType::Q4_0}, {Encoding::Q4_1, DType::Q4_1},
+                           {Encoding::Q5_0, DType::Q5_0}, {Encoding::Q8_0, DType::Q8_0},
+                           {Encoding::Q4_K, DType::Q4_K}, {Encoding::Q6_K, DType::Q6_K}};
+
+double valueOf(const std::string &name, double z, int i) {
+  if (name == "heavy")
+    return z * z * z;
+  if (name == "shifted")
+    return z + 3.0;
+  if (name == "positive")
+    return std::fabs(z);
+  if (name == "negative")
+    return -std::fabs(z);
+  if (name == "outliers")
+    return i % 97 == 0 ? z * 20.0 : z;
+  if (name == "tiny")
+    return z * 0x1p-16;
+  if (name == "large")
+    return z * 1024.0;
+  if (name == "sparse")
+    return i % 11 == 0 ? z : 0.0;
+  if (name == "uneven")
+    return z * (1 + i / 16 % 13);
+  if (name == "constant")
+    return 0.7109375;
+  if (name == "ramp")
+    return (i % kColumns - 300) * 0.015625;
+  return z;
+}
+
+/// make_rows() of the script.
+std::vector<float> makeRows(size_t which) {
+  uint64_t state = which + 1;
+  std::vector<float> values;
+  for (int i = 0; i < kRows * kColumns; ++i) {
+    double z = -6.0;
+    for (int j = 0; j < 12; ++j) {
+      state = state * 6364136223846793005u + 1442695040888963407u;
+      z += static_cast<double>(state >> 40) * 0x1p-24;
+    }
+    values.push_back(static_cast<float>(valueOf(kCases[which], z, i)));
+  }
+  return values;
+}
+
+/// What is read back from the packed form.
+std::vector<float> throughPanels(const Type &type, const std::vector<float> &values) {
+  const uint64_t rowBytes = sourceRowBytes(type.encoding, kColumns);
+  std::vector<std::byte> blocks(rowBytes * kRows), row(rowBytes);
+  encodeRow(type.encoding, values, blocks);
+  std::vector<std::byte> packed(packedBytes(type.encoding, kRows, kColumns));
+  packWeight(type.encoding, blocks, kRows, kColumns, packed);
+  std::vector<float> decoded(values.size());
+  for (int i = 0; i < kRows; ++i) {
+    unpackRow(type.encoding, packed, i, kColumns, row);
+    const Status status =
+        dequantize(type.dtype, row, std::span(decoded).subspan(size_t{kColumns} * i, kColumns));
+    EXPECT_TRUE(status.ok()) << status.message();
+  }
+  return decoded;
+}
+
+double rms(const std::vector<float> &a, const std::vector<float> &b) {
+  double sum = 0;
+  for (size_t i = 0; i < a.size(); ++i)
+    sum += (static_cast<double>(a[i]) - b[i]) * (static_cast<double>(a[i]) - b[i]);
+  return std::sqrt(sum / static_cast<double>(a.size()));
+}
+
+TEST(Quantize, ErrorsAreAtMostTheReferences) {
+  std::ifstream file(LLAMA4_TEST_DATA "/quantizers/errors.json");
+  const std::string text{std::istreambuf_iterator<char>(file), {}};
+  auto errors = parseJsonObject(text, "errors.json");
+  ASSERT_TRUE(errors.ok()) << errors.status().message();
+  EXPECT_EQ(errors->size(), std::size(kCases));
+  const bool print = std::getenv("LLAMA4_PRINT_ERRORS") != nullptr;
+  for (size_t which = 0; which < std::size(kCases); ++which) {
+    const std::vector<float> values = makeRows(which);
+    for (const Type &type : kTypes) {
+      const std::string name(microkernels::encodingName(type.encoding));
+      const double reference = (*errors)[kCases[which]].value(name, -1.0);
+      ASSERT_GE(reference, 0.0);
+      const double own = rms(values, throughPanels(type, values));
+      // The figures were summed in another order.
+      EXPECT_LE(own, reference * (1 + 1e-9)) << kCases[which] << " " << name;
+      if (print)
+        std::printf("%-9s %s %.6g reference %.6g ratio %.4f\n", kCases[which], name.c_str(), own,
+                    reference, reference > 0 ? own / reference : 1.0);
+    }
+  }
+}
+
+TEST(Quantize, ZerosAreExact) {
+  const std::vector<float> zeros(kRows * kColumns, 0.0f);
+  for (const Type &type : kTypes)
+    EXPECT_EQ(throughPanels(type, zeros), zeros) << microkernels::encodingName(type.encoding);
+}
+
+TEST(Quantize, WhatIsNoNumberIsNoFault) {
+  const float infinity = std::numeric_limits<float>::infinity();
+  std::vector<float> values = makeRows(0);
+  const float odd[] = {std::nanf(""), infinity, -infinity, 3.0e38f, -3.0e38f, 1.0e-45f, 65504.0f};
+  for (size_t i = 0; i < values.size(); i += 29)
+    values[i] = odd[i % std::size(odd)];
+  for (const Type &type : kTypes) {
+    std::vector<std::byte> blocks(sourceRowBytes(type.encoding, kColumns) * kRows);
+    encodeRow(type.encoding, values, blocks);
+    // The first block without such a value is as good as ever.
+    std::vector<float> all(values.size(), odd[0]);
+    encodeRow(type.encoding, all, blocks);
+  }
+}
+
+// Everything up to the largest float16 is stored without an infinite scale.
+TEST(Quantize, LargestValuesStayFinite) {
+  std::vector<float> values(kRows * kColumns);
+  for (size_t i = 0; i < values.size(); ++i)
+    values[i] = i % 3 == 0 ? 65504.0f : i % 3 == 1 ? -65504.0f : static_cast<float>(i);
+  for (const Type &type : kTypes)
+    for (float value : throughPanels(type, values))
+      ASSERT_TRUE(std::isfinite(value)) << microkernels::encodingName(type.encoding);
+}
+
+} // namespace
+} // namespace llama4::pack
