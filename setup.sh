@@ -57,6 +57,8 @@ packages=(
   cmake ninja-build ccache git ca-certificates python3 python3-venv xz-utils
   libgtest-dev libgmock-dev nlohmann-json3-dev libflatbuffers-dev flatbuffers-compiler
   libxxhash-dev libssl-dev libcli11-dev zlib1g-dev libzstd-dev libxml2-dev liblzma-dev
+  libboost1.81-dev prometheus-cpp-dev
+  libjpeg62-turbo-dev libpng-dev libwebp-dev
 )
 
 debian_packages() {
@@ -293,7 +295,9 @@ full_fuzz() {
 full_robustness() {
   LLAMA4_BINARY_DIR=$root/build/bin LLAMA4_TEST_DATA=$root/test/data \
     python3 test/robustness/robustness_test.py 2>&1 | tee build/robustness.log || return
-  note=$(sed -n 's/^\(Ran .*\)/\1/p' build/robustness.log)
+  LLAMA4_BINARY_DIR=$root/build/bin LLAMA4_TEST_DATA=$root/test/data \
+    python3 test/robustness/serve_limits_test.py 2>&1 | tee -a build/robustness.log || return
+  note=$(sed -n 's/^\(Ran .*\)/\1/p' build/robustness.log | paste -sd ';')
 }
 
 # Every mutation of tools/dev/mutations must turn a test red.

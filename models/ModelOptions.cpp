@@ -21,6 +21,9 @@ Status checkOptions(const ModelOptions &options, int64_t maxPosition) {
   LLAMA4_RETURN_IF_ERROR(checkBound("max-length", length, maxPosition));
   LLAMA4_RETURN_IF_ERROR(checkBound("max-batch-size", options.maxBatchSize, 65536));
   LLAMA4_RETURN_IF_ERROR(checkBound("max-step-tokens", options.maxStepTokens, 1 << 20));
+  LLAMA4_RETURN_IF_ERROR(checkBound("max-step-tiles", options.maxStepTiles, 4096));
+  if (options.maxFeatureRows)
+    LLAMA4_RETURN_IF_ERROR(checkBound("max-feature-rows", options.maxFeatureRows, 1 << 24));
   if (options.kvType != Element::F32 && options.kvType != Element::BF16)
     return Status::error(StatusKind::Usage, "kv-type: found " +
                                                 std::string(elementName(options.kvType)) +

@@ -16,6 +16,9 @@ struct ModelOptions {
   int64_t maxLength = 0;       ///< tokens of a sequence; 0 = what the model was made for
   int64_t maxBatchSize = 64;   ///< sequences of a step, and rows of one call of `logits`
   int64_t maxStepTokens = 512; ///< tokens of a step
+  bool vision = false;         ///< the image part too, where the checkpoint has one
+  int64_t maxStepTiles = 4;    ///< tiles (images, where they are one) of a call of `encode_image`
+  int64_t maxFeatureRows = 0;  ///< of the engine's pool; 0 = what five images of all tiles take
 };
 
 /// Errors: Usage, for bounds outside of what makes sense or above `maxPosition`, and for unknown

@@ -3,6 +3,7 @@
 #include "models/Registry.h"
 
 #include "models/llama3/Model.h"
+#include "models/llama3_vision/Model.h"
 #include "models/llama4/Model.h"
 #include "runtime/format/Quoted.h"
 
@@ -19,8 +20,9 @@ struct Architecture {
   Builder build;
 };
 
-constexpr std::array<Architecture, 3> kArchitectures = {{
+constexpr std::array<Architecture, 4> kArchitectures = {{
     {"LlamaForCausalLM", llama3::build},
+    {"MllamaForConditionalGeneration", llama3_vision::build},
     {"Llama4ForCausalLM", llama4text::build},
     {"Llama4ForConditionalGeneration", llama4text::build},
 }};

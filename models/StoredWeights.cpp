@@ -22,18 +22,18 @@ StoredTensor StoredWeights::declare(const std::string &source) const {
 
 /// The format that keeps a stored type bit by bit; blocks stand in rows of matrices only.
 static std::optional<Element> keptFormat(const SourceTensor &tensor) {
-  switch (tensor.dtype) {
-  case DType::F32:
-    return Element::F32;
-  case DType::BF16:
-    return Element::BF16;
-  case DType::Q8_0:
-    return tensor.shape.size() >= 2 ? std::optional(Element::Q8_0) : std::nullopt;
-  case DType::Q4_1:
-    return tensor.shape.size() >= 2 ? std::optional(Element::Q4_1) : std::nullopt;
-  default:
+  if (isBlockType(tensor.dtype) && tensor.shape.size() < 2)
     return std::nullopt;
-  }
+  const std::optional<Element> kept = lm::shape::parseElement(dtypeName(tensor.dtype));
+  return kept && *kept != Element::I32 ? kept : std::nullopt;
+}
+
+/// The block format of the next more bits for a block type that no kernel reads.
+static Element widerFormat(const SourceTensor &tensor) {
+  if (tensor.dtype == DType::Q2_K || tensor.dtype == DType::Q3_K)
+    return Element::Q4_K;
+  const bool fits = tensor.shape.back() % lm::shape::blockColumns(Element::Q6_K) == 0;
+  return fits ? Element::Q6_K : Element::Q8_0; // q5_1, q5_k
 }
 
 Result<Element> StoredWeights::elementFor(const SourceTensor &tensor) const {
@@ -43,9 +43,8 @@ Result<Element> StoredWeights::elementFor(const SourceTensor &tensor) const {
     return facts_.isFloat32 ? Element::F32 : Element::BF16;
   if (tensor.dtype == DType::F16)
     return Element::F32; // f16 fits exactly in f32 only
-  // A block type has fewer bits than bf16, and as f32 it would take eight times its size.
   if (isBlockType(tensor.dtype))
-    return tensor.shape.size() >= 2 ? Element::BF16 : Element::F32;
+    return tensor.shape.size() >= 2 ? widerFormat(tensor) : Element::F32;
   return Status::invalidInput(checkpoint_.path() + ": tensor " + quoteName(tensor.name) +
                               ": found elements of type " + std::string(dtypeName(tensor.dtype)) +
                               ", expected f32, f16, bf16, f8_e4m3 or a GGUF block type; convert "

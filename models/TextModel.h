@@ -27,6 +27,7 @@ struct TextConfig {
   int64_t headDim = 0; ///< even; explicit or hiddenSize / heads
   int64_t maxPosition = 0;
   double rmsNormEps = 0;
+  int64_t extraEmbeddings = 0;    ///< rows of the embedding table behind the vocabulary's
   bool attentionBias = false;     ///< on q, k, v and o
   bool tieWordEmbeddings = false; ///< lm_head uses the embedding table
   TokenIds tokens;
@@ -55,7 +56,8 @@ public:
   Decoder(const Module &parent, const std::string &name, const ModelConfig &config,
           const Facts &facts)
       : Module(parent, name),
-        embedding_(*this, "embed_tokens", config.vocabularySize, config.hiddenSize),
+        embedding_(*this, "embed_tokens", config.vocabularySize + config.extraEmbeddings,
+                   config.hiddenSize),
         norm_(*this, "norm", config.hiddenSize, config.rmsNormEps) {
     for (const auto &layer : facts)
       layers_.emplace_back(*this, "layers." + std::to_string(layers_.size()), config, layer);
@@ -63,11 +65,15 @@ public:
 
   /// ids i32[T] -> the residual stream f32[T, H].
   graph::Tensor hidden(graph::Tensor ids, const StepInputs &step) const {
-    graph::Tensor x = embedding_(ids);
+    return decode(embedding_(ids), step);
+  }
+  /// Embedded tokens f32[T, H], or features in their place -> the residual stream.
+  graph::Tensor decode(graph::Tensor x, const StepInputs &step) const {
     for (const Layer &layer : layers_)
       x = layer(x, step);
     return x;
   }
+  const std::vector<Layer> &layers() const { return layers_; }
   const graph::RmsNorm &norm() const { return norm_; }
   const graph::Embedding &embedding() const { return embedding_; }
 

@@ -17,11 +17,8 @@ std::optional<microkernels::Encoding> llama4::getEncoding(Type element) {
     return microkernels::Encoding::Float32;
   if (element.isBF16())
     return microkernels::Encoding::BFloat16;
-  std::optional<lm::BlockFormat> format = getBlockFormat(element);
-  if (format == lm::BlockFormat::Q8_0)
-    return microkernels::Encoding::Q8_0;
-  if (format == lm::BlockFormat::Q4_1)
-    return microkernels::Encoding::Q4_1;
+  if (std::optional<lm::BlockFormat> format = getBlockFormat(element))
+    return microkernels::parseEncoding(lm::stringifyBlockFormat(*format));
   return std::nullopt;
 }
 

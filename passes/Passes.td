@@ -42,12 +42,14 @@ def LmPlanMoe : Pass<"lm-plan-moe", "::mlir::func::FuncOp"> {
 def LmQuantize : Pass<"lm-quantize", "::mlir::ModuleOp"> {
   let summary = "Set the formats of weights and of the activations that contractions read";
   let description = [{
-    Follows the module's `lm.options`: `encoding` (as-stored, or a format for all matrix weights) and
-    `compute`. Norms and biases (rank 1) become f32. With `compute = "bfloat16"` every linear over
+    Follows the module's `lm.options`: `encoding` (as-stored, or a format for all matrix weights),
+    `encoding_for` (a list of ["REGEX", "ENCODING"]: for parameters whose name the expression is
+    found in; the last that matches counts) and `compute`. Norms and biases (rank 1) become f32; the
+    weights of a router stay as stored unless a rule names them, and its input f32. With `compute = "bfloat16"` every linear over
     block-quantized weights reads its input through `lm.quantize_rows` to `!lm.block<q8_32>`, every
     linear over bf16 weights to bf16; with `compute = "float32"` (the reference mode) inputs stay
     f32 and weights are decoded inside the core. A matrix whose width forbids the asked-for format
-    falls back to bf16 with a remark.
+    takes the next wider one that fits (q4_k: q5_0, q6_k: q8_0, then bf16), with a remark.
 
     ```mlir
     %y = lm.linear %x, %w : tensor<?x64xf32>, tensor<32x64x!lm.block<q4_1>> -> tensor<?x32xf32>
@@ -67,7 +69,7 @@ def LmFuseLinear : Pass<"lm-fuse-linear", "::mlir::func::FuncOp"> {
   let summary = "Linears that read the same input become one linear over several segments";
   let description = [{
     Query, key and value projections; gate and up. The segments keep their own weights, encodings
-    and results.
+    and results. What stays apart says why, in `lm.unfused`.
 
     ```mlir
     %g = lm.linear %x, %wg : ...
@@ -76,6 +78,8 @@ def LmFuseLinear : Pass<"lm-fuse-linear", "::mlir::func::FuncOp"> {
     %g, %u = lm.linear %x, %wg, %wu : ...
     ```
   }];
+  let options = [Option<"off", "off", "bool", "false",
+                       "Fuse nothing, and say so in lm.unfused">];
   let statistics = [Statistic<"numFused", "fused", "linears merged into another one">];
 }
 
@@ -106,8 +110,11 @@ def LmFuseRows : Pass<"lm-fuse-rows", "::mlir::func::FuncOp"> {
   let description = [{
     An `lm.row` moves into the first `lm.row` of the same width that reads its results column by
     column. Results that others still read stay results of the fused op, so the sum of a residual
-    connection is written once while its norm is quantized for the next linear.
+    connection is written once while its norm is quantized for the next linear. An `lm.row` that
+    reads what another op computed says in `lm.unfused` why that is not computed inside of it.
   }];
+  let options = [Option<"off", "off", "bool", "false",
+                       "Fuse nothing, and say so in lm.unfused">];
   let statistics = [Statistic<"numFused", "fused", "lm.row ops moved into a consumer">];
 }
 
@@ -117,7 +124,8 @@ def LmFuseEpilogue : Pass<"lm-fuse-epilogue", "::mlir::func::FuncOp"> {
     SwiGLU over gate and up, bias, residual, RoPE with the KV write, quantization for the next
     linear. The unit of an epilogue is a tile: an `lm.row` with a row reduction stays a dispatch of
     its own, as does one whose unit (a head of 40 columns, say) is no multiple of the weight panels.
-    Groups of segments that one `lm.row` reads together become one group.
+    Groups of segments that one `lm.row` reads together become one group. What stays apart says why,
+    in `lm.unfused`: the row work and the contraction.
 
     ```mlir
     %y = lm.linear %x, %w : ...
@@ -131,6 +139,8 @@ def LmFuseEpilogue : Pass<"lm-fuse-epilogue", "::mlir::func::FuncOp"> {
     }
     ```
   }];
+  let options = [Option<"off", "off", "bool", "false",
+                       "Fuse nothing, and say so in lm.unfused">];
   let statistics = [
     Statistic<"numFused", "fused", "lm.row ops that became epilogues">,
     Statistic<"numUnit", "unit", "lm.row ops left alone because of their unit">

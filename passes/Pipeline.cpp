@@ -29,6 +29,13 @@ public:
     if (!llvm::is_contained(disabled_, pass->getArgument()))
       passes_.addNestedPass<func::FuncOp>(std::move(pass));
   }
+  /// A fusion that is switched off runs all the same: it leaves that as the reason in the IR.
+  template <typename Options>
+  void addFusion(StringRef name, std::unique_ptr<Pass> (*create)(Options)) {
+    Options options;
+    options.off = llvm::is_contained(disabled_, name);
+    passes_.addNestedPass<func::FuncOp>(create(options));
+  }
 
 private:
   OpPassManager &passes_;
@@ -46,10 +53,10 @@ void llama4::buildLmPipeline(OpPassManager &passes, ArrayRef<std::string> disabl
   pipeline.add(createLmQuantize());
   pipeline.addToEntries(createCSEPass());
   // Fusion: segments, rows, epilogues.
-  pipeline.addToEntries(createLmFuseLinear());
+  pipeline.addFusion<LmFuseLinearOptions>("lm-fuse-linear", createLmFuseLinear);
   pipeline.addToEntries(createLmFormRows());
-  pipeline.addToEntries(createLmFuseRows());
-  pipeline.addToEntries(createLmFuseEpilogue());
+  pipeline.addFusion<LmFuseRowsOptions>("lm-fuse-rows", createLmFuseRows);
+  pipeline.addFusion<LmFuseEpilogueOptions>("lm-fuse-epilogue", createLmFuseEpilogue);
   pipeline.addToEntries(createCanonicalizerPass());
   pipeline.addToEntries(createCSEPass());
   // Micro-kernels and layouts.

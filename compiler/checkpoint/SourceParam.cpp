@@ -61,6 +61,21 @@ Status SourceParam::setExtents() {
   return {};
 }
 
+/// A convolution's weight [N, C, h, w] as the matrix [N, C h w] that a plain parameter of rank 2
+/// is; other tensors as they are.
+const SourceTensor *SourceParam::flatten(const SourceTensor *tensor) {
+  const bool isPlain = spec_.shape.size() == 2 && !spec_.perExpert && !spec_.transpose &&
+                       spec_.firstRow == 0 && spec_.unpermuteHeads == 0;
+  if (!tensor || !isPlain || tensor->shape.size() != 4 || isBlockType(tensor->dtype) ||
+      tensor->shape[0] < 1)
+    return tensor;
+  auto flat = std::make_shared<SourceTensor>(*tensor);
+  flat->shape = {tensor->shape[0], static_cast<int64_t>(tensor->elements() /
+                                                        static_cast<uint64_t>(tensor->shape[0]))};
+  flat_ = flat;
+  return flat_.get();
+}
+
 Status SourceParam::addTensor(const std::string &name, const FindTensor &tensors) {
   std::vector<int64_t> shape = spec_.shape;
   if (spec_.perExpert)
@@ -69,7 +84,7 @@ Status SourceParam::addTensor(const std::string &name, const FindTensor &tensors
   if (spec_.transpose)
     std::swap(shape[rank - 1], shape[rank - 2]);
   const bool isFused = rank == 3 || spec_.firstRow > 0;
-  const SourceTensor *tensor = tensors(name);
+  const SourceTensor *tensor = flatten(tensors(name));
   bool fits = tensor && tensor->shape.size() == rank;
   for (size_t i = 0; fits && i < rank; ++i)
     fits = isFused && i == rowDim ? tensor->shape[i] - spec_.firstRow >= shape[i]

@@ -13,6 +13,7 @@
 #include "runtime/base/Status.h"
 
 #include <functional>
+#include <memory>
 #include <optional>
 #include <string_view>
 
@@ -39,8 +40,9 @@ using FindTensor = std::function<const SourceTensor *(std::string_view)>;
 class SourceParam {
 public:
   /// Finds the tensors and checks their extents: those of the parameter; more rows in the tensors
-  /// of experts [E, N, K] and after `firstRow`, where tensors are fused. Errors: InvalidInput, with
-  /// the names of the parameter and of the tensor.
+  /// of experts [E, N, K] and after `firstRow`, where tensors are fused. A matrix may be the weight
+  /// of a convolution [N, C, h, w], K = C h w. Errors: InvalidInput, with the names of the
+  /// parameter and of the tensor.
   static Result<SourceParam> find(const SourceSpec &spec, const FindTensor &tensors);
   /// The same in a checkpoint; errors also say its path and the nearest name.
   static Result<SourceParam> find(const SourceSpec &spec, const Checkpoint &checkpoint);
@@ -63,6 +65,7 @@ public:
 private:
   Status setExtents();
   Status addTensor(const std::string &name, const FindTensor &tensors);
+  const SourceTensor *flatten(const SourceTensor *tensor);
   Status addScale(const std::string &name, const FindTensor &tensors);
   Status misfit(const std::string &name, const SourceTensor *found,
                 const std::string &expected) const;
@@ -83,6 +86,7 @@ private:
   SourceSpec spec_;
   int64_t matrices_ = 1, rows_ = 1, columns_ = 0;
   int64_t headRows_ = 0;                      ///< rows (elements) of a permuted head; 0 = none
+  std::shared_ptr<const SourceTensor> flat_;  ///< a convolution's weight as a matrix
   std::vector<const SourceTensor *> tensors_; ///< of each matrix, or one for all
   std::vector<std::vector<float>> scales_;    ///< as tensors_; empty = none
 };

@@ -2,11 +2,13 @@
 
 #include "compiler/driver/Driver.h"
 
+#include "compiler/driver/CompileLevels.h"
 #include "compiler/driver/Phases.h"
-#include "compiler/driver/PlanReport.h"
 #include "compiler/driver/TextSections.h"
 #include "compiler/emit/ArtifactWriter.h"
 #include "compiler/emit/ProgramBuilder.h"
+#include "compiler/report/Explain.h"
+#include "compiler/report/PlanReport.h"
 #include "compiler/target/cpu/CpuTarget.h"
 #include "runtime/format/Checksum.h"
 
@@ -57,19 +59,16 @@ std::array<uint8_t, 32> computeContentId(ModuleOp module, const Checkpoint &chec
 Status compileCode(ModuleOp module, const DriverOptions &options, ArtifactParts &parts) {
   cpu::CompileOptions kernelOptions;
   kernelOptions.dumpDir = options.dumpKernels;
-  for (const std::string &name : getLevels(module)) {
-    const microkernels::Level *level = microkernels::findLevel(name);
-    if (!level)
-      return Status::invalidInput("target.devices names the CPU level '" + name +
-                                  "', which this compiler does not have.");
-    LLAMA4_ASSIGN_OR_RETURN(std::vector<std::byte> code,
-                            cpu::compileKernels(module, *level, kernelOptions));
+  const std::vector<std::string> levels = getLevels(module);
+  LLAMA4_ASSIGN_OR_RETURN(std::vector<std::vector<std::byte>> objects,
+                          compileLevels(module, levels, options.threads, kernelOptions));
+  for (size_t i = 0; i < levels.size(); ++i) {
     CodeObject object;
     object.target = "cpu";
-    object.level = name;
-    object.bytes = code.size();
+    object.level = levels[i];
+    object.bytes = objects[i].size();
     parts.program.codeObjects.push_back(std::move(object));
-    parts.code.emplace_back(reinterpret_cast<const char *>(code.data()), code.size());
+    parts.code.emplace_back(reinterpret_cast<const char *>(objects[i].data()), objects[i].size());
   }
   return {};
 }
@@ -116,20 +115,34 @@ Status writeProgram(ModuleOp module, const Checkpoint &checkpoint, const DriverO
   return {};
 }
 
-/// Prints the report of a planned module.
-Status printPlan(ModuleOp module, bool json) {
+std::string explain(const Explanation &explanation) {
+  switch (explanation.options.format) {
+  case ExplainFormat::Text:
+    return explanationText(explanation);
+  case ExplainFormat::Json:
+    return explanationJson(explanation);
+  case ExplainFormat::Html:
+    return explanationHtml(explanation);
+  }
+  return "";
+}
+
+/// Prints the report of a planned module that was asked for.
+Status printReport(ModuleOp module, const DriverOptions &options) {
   ProgramDesc program;
   std::vector<WeightPlan> weights;
   LLAMA4_RETURN_IF_ERROR(describeProgram(module, program, weights));
-  llvm::outs() << planReport(program, json);
+  llvm::outs() << (options.explain ? explain(explainProgram(module, program, *options.explain))
+                                   : planReport(program, options.json));
   return {};
 }
 
 /// Opens the checkpoint; `module` is null when it is still to be declared.
 Result<Checkpoint> openCheckpoint(const DriverOptions &options, ModuleOp module) {
   Checkpoint::Options open;
-  open.allowMissingWeights = options.planOnly || (module ? hasSyntheticWeights(module)
-                                                         : options.syntheticWeights.has_value());
+  open.allowMissingWeights =
+      options.planOnly || options.explain ||
+      (module ? hasSyntheticWeights(module) : options.syntheticWeights.has_value());
   return Checkpoint::open(options.checkpoint, open);
 }
 
@@ -164,8 +177,8 @@ Status runCompiler(const DriverOptions &options) {
     llvm::outs() << printModule(*module, /*withLocations=*/true);
     return {};
   }
-  if (options.planOnly)
-    return printPlan(*module, options.json);
+  if (options.planOnly || options.explain)
+    return printReport(*module, options);
   return writeProgram(*module, checkpoint, options, timer);
 }
 

@@ -2,10 +2,13 @@
 #ifndef LLAMA4_COMPILER_DRIVER_OPTIONS_H
 #define LLAMA4_COMPILER_DRIVER_OPTIONS_H
 
+#include "compiler/report/ExplainOptions.h"
+
 #include <cstdint>
 #include <optional>
 #include <string>
 #include <string_view>
+#include <utility>
 #include <vector>
 
 namespace llama4 {
@@ -26,6 +29,9 @@ struct DriverOptions {
   std::optional<std::string> compute;  ///< float32 or bfloat16 (default)
   std::optional<std::string> kvType;   ///< default: float32 with compute float32, else bfloat16
   std::optional<std::string> encoding; ///< as-stored (default) or an encoding
+  /// Regular expressions and encodings of the parameters in whose name they are found; the last one
+  /// that matches counts.
+  std::vector<std::pair<std::string, std::string>> encodingFor;
   std::optional<std::vector<std::string>> targets; ///< CPU levels; default: all
   std::optional<int64_t> maxLength, maxBatchSize, maxStepTokens;
   std::vector<std::string> disabledPasses;
@@ -36,9 +42,12 @@ struct DriverOptions {
   std::optional<Phase> fromPhase; ///< continue from `fromFile`
   std::string fromFile;
   std::string dumpKernels; ///< folder for the stages of every kernel; empty: none
+  unsigned threads = 0;    ///< of the machine code's levels; 0: one for each processor
   bool verbose = false;    ///< times and sizes on stderr
   bool planOnly = false;   ///< print what the plan needs and stop; weights may be missing
   bool json = false;       ///< print that as JSON
+  /// Print every dispatch and what it costs, and stop; weights may be missing.
+  std::optional<ExplainOptions> explain;
 };
 
 } // namespace llama4

@@ -2,6 +2,7 @@
 
 #include "compiler/driver/Phases.h"
 
+#include "compiler/driver/HostLevel.h"
 #include "compiler/emit/ProgramBuilder.h"
 #include "compiler/import/Import.h"
 #include "compiler/microkernels/Microkernels.h"
@@ -79,12 +80,28 @@ static Result<std::vector<std::string>> chooseLevels(const DriverOptions &option
     levels.emplace_back(level.name);
   if (!options.targets)
     return levels;
-  for (const std::string &name : *options.targets)
+  std::vector<std::string> asked;
+  for (std::string name : *options.targets) {
+    if (name == "native") {
+      LLAMA4_ASSIGN_OR_RETURN(name, findHostLevel());
+    }
+    if (!llvm::is_contained(asked, name))
+      asked.push_back(std::move(name));
+  }
+  for (const std::string &name : asked)
     if (!microkernels::findLevel(name))
       return Status::error(StatusKind::Usage, "target: found '" + name +
                                                   "', expected cpu or a CPU level such as '" +
                                                   levels.front() + "'.");
-  return *options.targets;
+  return asked;
+}
+
+/// [["REGEX", "ENCODING"], ...]
+static ArrayAttr encodingRules(Builder &builder, const DriverOptions &options) {
+  SmallVector<Attribute> rules;
+  for (const auto &[pattern, encoding] : options.encodingFor)
+    rules.push_back(builder.getStrArrayAttr({pattern, encoding}));
+  return builder.getArrayAttr(rules);
 }
 
 /// Puts what was asked for beside what the model declared into lm.options, and the devices.
@@ -93,6 +110,8 @@ static Status setOptions(ModuleOp module, const DriverOptions &options) {
   NamedAttrList list(module->getAttrOfType<DictionaryAttr>(lm::optionsAttrName));
   if (options.encoding || !list.get("encoding"))
     list.set("encoding", builder.getStringAttr(options.encoding.value_or("as-stored")));
+  if (!options.encodingFor.empty())
+    list.set("encoding_for", encodingRules(builder, options));
   if (options.syntheticWeights)
     list.set(syntheticWeightsName, builder.getStringAttr(*options.syntheticWeights));
   if (!options.disabledPasses.empty()) {
@@ -223,6 +242,12 @@ Result<ModuleRef> readModule(MLIRContext &context, const DriverOptions &options)
                                      optionText(*module, "max_batch_size")));
   LLAMA4_RETURN_IF_ERROR(checkOption("max-step-tokens", numberText(options.maxStepTokens),
                                      optionText(*module, "max_step_tokens")));
+  Builder builder(&context);
+  if (auto found = (*module)->getAttrOfType<DictionaryAttr>(lm::optionsAttrName);
+      found && !options.encodingFor.empty() &&
+      found.get("encoding_for") != encodingRules(builder, options))
+    return Status::error(StatusKind::Usage, "--encoding-for contradicts the module's encoding_for; "
+                                            "leave the option out.");
   std::string synthetic = optionText(*module, syntheticWeightsName);
   if (hasSyntheticWeights(*module) && !parseWeightSource(synthetic))
     return Status::invalidInput(options.fromFile + ": lm.options synthetic_weights: found '" +
@@ -231,7 +256,8 @@ Result<ModuleRef> readModule(MLIRContext &context, const DriverOptions &options)
     return Status::error(StatusKind::Usage, "--disable-pass contradicts the module's "
                                             "disabled_passes; leave the option out.");
   std::vector<std::string> levels = getLevels(*module);
-  if (options.targets && !levels.empty() && *options.targets != levels)
+  LLAMA4_ASSIGN_OR_RETURN(const std::vector<std::string> asked, chooseLevels(options));
+  if (options.targets && !levels.empty() && asked != levels)
     return Status::error(StatusKind::Usage, "--target contradicts the module's target.devices; "
                                             "leave the option out or change the module.");
   if (levels.empty())

@@ -254,8 +254,13 @@ LogicalResult ProgramBuilder::addParam(cmd::KernelOp kernel, Type type, Access a
   return success();
 }
 
-/// Multiply-adds and weight bytes of a linear, for reports; where a grouped one has its tiles.
+/// Multiply-adds of a linear and the weights that a dispatch reads as a whole (of an embedding it
+/// is single rows), for reports; where a grouped linear has its tiles.
 void ProgramBuilder::countWork(cmd::KernelOp kernel, Kernel &out) {
+  if (!isa<lm::EmbedOp>(kernel.getFusedOp()))
+    for (const KernelParam &param : out.params)
+      if (param.kind == ParamKind::Weight)
+        out.weightBytes += param.rowBytes;
   auto linear = dyn_cast<lm::LinearOp>(kernel.getFusedOp());
   if (!linear)
     return;
@@ -272,9 +277,6 @@ void ProgramBuilder::countWork(cmd::KernelOp kernel, Kernel &out) {
       break;
     out.tilesParam += linear.getTiles() && cmd::isBinding(argument.getType());
   }
-  for (const KernelParam &param : out.params)
-    if (param.kind == ParamKind::Weight)
-      out.weightBytes += param.rowBytes;
 }
 
 /// True when the fused op writes to paged state.

@@ -33,6 +33,14 @@ std::string placeText(const Location &where) {
   return sourceFile(where) + ":" + std::to_string(where.line());
 }
 
+/// " [1, 0.1]".
+std::string frequenciesText(const std::vector<float> &invFreq) {
+  std::string text = " [";
+  for (size_t i = 0; i < invFreq.size(); ++i)
+    text += (i ? ", " : "") + numberText(static_cast<double>(invFreq[i]));
+  return text + "]";
+}
+
 /// " from "NAME" ..." and what is done to the stored values.
 std::string sourceText(const StoredTensor &stored) {
   std::string text = " from \"" + stored.source + "\"";
@@ -100,9 +108,15 @@ private:
       out_ += weight ? ", " + weight->name : "";
     if (node.kind == OpKind::QkNorm)
       out_ += " dim " + std::to_string(node.dim);
-    if (node.kind == OpKind::RmsNorm || node.kind == OpKind::QkNorm)
+    if (node.second)
+      out_ += ", " + node.second->name;
+    if (node.kind == OpKind::RmsNorm || node.kind == OpKind::QkNorm ||
+        node.kind == OpKind::LayerNorm || node.kind == OpKind::HeadNorm)
       out_ += " eps " + numberText(node.number);
-    if (node.kind == OpKind::Attention)
+    for (const auto &[name, number] : node.counts)
+      out_ += " " + std::string(name) + " " + std::to_string(number);
+    if (node.kind == OpKind::Attention || node.kind == OpKind::UnitAttention ||
+        node.kind == OpKind::CrossAttention)
       out_ += " scale " + numberText(node.number);
     if (node.chunk)
       out_ += " chunk " + std::to_string(node.chunk);
@@ -132,12 +146,13 @@ std::string dumpGraph(const Graph &graph) {
   for (const auto &[name, value] : graph.options)
     out += "option " + name + " = " + metaText(value) + "\n";
   out += "\n";
-  for (const RopeTable &table : graph.ropeTables()) {
-    out += "rope_table " + table.name + " [";
-    for (size_t i = 0; i < table.invFreq.size(); ++i)
-      out += (i ? ", " : "") + numberText(static_cast<double>(table.invFreq[i]));
-    out += "]  // " + placeText(table.declared) + "\n";
-  }
+  for (const RopeTable &table : graph.ropeTables())
+    out += "rope_table " + table.name + frequenciesText(table.invFreq) + "  // " +
+           placeText(table.declared) + "\n";
+  for (const RopeGrid &grid : graph.ropeGrids())
+    out += "rope_grid " + grid.name + " " + std::to_string(grid.rows) + " by " +
+           std::to_string(grid.columns) + frequenciesText(grid.invFreq) + "  // " +
+           placeText(grid.declared) + "\n";
   for (const TemperatureTable &table : graph.temperatureTables())
     out += "temperature_table " + table.name + " attn_scale " +
            numberText(static_cast<double>(table.attnScale)) + " floor_scale " +

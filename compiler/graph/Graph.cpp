@@ -18,6 +18,13 @@ const TensorType &Tensor::type() const {
   return valid() ? entry()->value(id()).tensor : none;
 }
 
+int64_t Node::count(std::string_view name) const {
+  for (const auto &[known, number] : counts)
+    if (known == name)
+      return number;
+  return 0;
+}
+
 //===----------------------------------------------------------------------===//
 // Entry
 //===----------------------------------------------------------------------===//
@@ -89,6 +96,11 @@ Entry &Graph::addEntry(std::string name, std::string symbol, int64_t bound) {
 
 void Graph::addRopeTable(std::string name, std::vector<float> invFreq, Location where) {
   ropeTables_.push_back({std::move(name), std::move(invFreq), where});
+}
+
+void Graph::addRopeGrid(std::string name, int64_t rows, int64_t columns, std::vector<float> invFreq,
+                        Location where) {
+  ropeGrids_.push_back({std::move(name), rows, columns, std::move(invFreq), where});
 }
 
 void Graph::addTemperatureTable(std::string name, float attnScale, int64_t floorScale,

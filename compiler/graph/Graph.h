@@ -54,6 +54,15 @@ struct TemperatureTable {
   Location declared;
 };
 
+/// Inverse frequencies of a rotary embedding over a grid of tokens, behind which one more stands;
+/// one per pair of half a head.
+struct RopeGrid {
+  std::string name;
+  int64_t rows = 0, columns = 0;
+  std::vector<float> invFreq;
+  Location declared;
+};
+
 /// Inverse frequencies of a rotary embedding, one per pair of a head.
 struct RopeTable {
   std::string name;
@@ -75,23 +84,28 @@ struct Node {
   OpKind kind = OpKind::Add;
   std::vector<ValueId> operands;
   const Parameter *parameter = nullptr; ///< embed, linear, rms_norm, bias: the weight
+  const Parameter *second = nullptr;    ///< layer_norm: the bias; gated_bias: the gate
   const Parameter *gate = nullptr, *up = nullptr, *down = nullptr; ///< experts
   double number = 0; ///< rms_norm, qk_norm: eps; attention: scale
   int64_t layer = 0; ///< kv_layer
   int64_t chunk = 0; ///< attention: positions of a chunk beyond which keys are hidden; 0 = causal
   int64_t dim = 0;   ///< qk_norm: columns of a head
   int64_t top = 0;   ///< route: experts per token
+  std::vector<std::pair<std::string_view, int64_t>> counts; ///< ops of image towers: attributes
   RotateStyle style = RotateStyle::Half;
   std::vector<ValueId> results;
   Location where;
   std::string path; ///< of the module that made it: "model.layers.0.self_attn.q_proj"
+
+  /// The attribute `name` of `counts`; 0 where there is none.
+  int64_t count(std::string_view name) const;
 };
 
 /// A named argument of an entry.
 struct Input {
   ValueId value = 0;
   std::string name, role;
-  std::string rope;        ///< the rope table that fills it, or empty
+  std::string rope;        ///< the rope table or grid that fills it, or empty
   std::string temperature; ///< the temperature table that fills it, or empty
 };
 
@@ -155,6 +169,8 @@ public:
   Entry &addEntry(std::string name, std::string symbol, int64_t bound);
   void addRopeTable(std::string name, std::vector<float> invFreq,
                     Location where = Location::current());
+  void addRopeGrid(std::string name, int64_t rows, int64_t columns, std::vector<float> invFreq,
+                   Location where = Location::current());
   void addTemperatureTable(std::string name, float attnScale, int64_t floorScale,
                            Location where = Location::current());
   /// The weight called `name`, declared on first use; null (with an error) where the checkpoint
@@ -180,6 +196,7 @@ public:
   /// In order of declaration.
   const std::vector<std::unique_ptr<Parameter>> &parameters() const { return parameters_; }
   const std::vector<RopeTable> &ropeTables() const { return ropeTables_; }
+  const std::vector<RopeGrid> &ropeGrids() const { return ropeGrids_; }
   const std::vector<TemperatureTable> &temperatureTables() const { return temperatureTables_; }
   /// Elements of all parameters.
   int64_t parameterCount() const;
@@ -195,6 +212,7 @@ private:
   std::vector<std::unique_ptr<Parameter>> parameters_;
   std::map<std::string, const Parameter *> byName_; ///< null where it could not be resolved
   std::vector<RopeTable> ropeTables_;
+  std::vector<RopeGrid> ropeGrids_;
   std::vector<TemperatureTable> temperatureTables_;
   std::vector<std::string> mistakes_, remarks_;
   std::string path_;

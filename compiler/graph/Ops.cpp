@@ -2,13 +2,13 @@
 
 #include "compiler/graph/Ops.h"
 
+#include "compiler/graph/OpNodes.h"
+
 namespace llama4::graph {
 
 namespace shape = lm::shape;
 
-/// The entry that all operands belong to; null when one is poisoned or (reported) when they are of
-/// two entries.
-static Entry *commonEntry(OpKind kind, std::initializer_list<Handle> operands, Location where) {
+Entry *commonEntry(OpKind kind, std::span<const Handle> operands, Location where) {
   Entry *entry = nullptr;
   for (const Handle &operand : operands) {
     if (!operand.valid())
@@ -24,7 +24,7 @@ static Entry *commonEntry(OpKind kind, std::initializer_list<Handle> operands, L
   return entry;
 }
 
-static std::vector<ValueId> idsOf(std::initializer_list<Handle> operands) {
+static std::vector<ValueId> idsOf(std::span<const Handle> operands) {
   std::vector<ValueId> ids;
   for (const Handle &operand : operands)
     ids.push_back(operand.id());
@@ -35,8 +35,7 @@ static void report(Entry &entry, const Node &node, const Status &status) {
   entry.graph().report(node.where, std::string(shape::opName(node.kind)) + ": " + status.message());
 }
 
-/// Appends `node` with a result of the inferred type, or reports why there is none.
-static Tensor append(Entry &entry, Node node, const Result<TensorType> &type) {
+Tensor append(Entry &entry, Node node, const Result<TensorType> &type) {
   if (!type.ok()) {
     report(entry, node, type.status());
     return {};
@@ -44,8 +43,7 @@ static Tensor append(Entry &entry, Node node, const Result<TensorType> &type) {
   return {&entry, entry.append(std::move(node), {ValueKind::Tensor, *type, {}})};
 }
 
-/// A node of `kind` on `operands`; its other fields are the caller's.
-static Node makeNode(OpKind kind, std::initializer_list<Handle> operands, Location where) {
+Node makeNode(OpKind kind, std::span<const Handle> operands, Location where) {
   Node node;
   node.kind = kind;
   node.operands = idsOf(operands);

@@ -14,15 +14,17 @@ namespace llama4::graph {
 
 /// ids i32[T] -> rows of table [V, H], f32[T, H].
 Tensor embed(Tensor ids, const Parameter *table, Location where = Location::current());
-/// x [T, K] times the transpose of weight [N, K] -> f32[T, N].
+/// x [T, K] or [T, S, K] times the transpose of weight [N, K] -> f32[T, N] or f32[T, S, N].
 Tensor linear(Tensor x, const Parameter *weight, Location where = Location::current());
-/// x [T, N] + vector [N] on every row.
+/// x [T, N] + vector [N] on every row; on x [?, K, N] also [R, N], R dividing K: row k of each unit
+/// gets row k mod R.
 Tensor bias(Tensor x, const Parameter *vector, Location where = Location::current());
 /// x * rsqrt(mean(x^2) + eps) * weight over the row.
 Tensor rmsNorm(Tensor x, const Parameter *weight, double eps, Location where = Location::current());
 /// x / (1 + exp(-x)).
 Tensor silu(Tensor x, Location where = Location::current());
-/// Rotates every head of x [T, heads * dim] by cos and sin [T, dim / 2].
+/// Rotates every head of x [T, heads * dim] by cos and sin [T, dim / 2], of x [?, K, heads * dim]
+/// by cos and sin [K, dim / 2].
 Tensor rope(Tensor x, Tensor cos, Tensor sin, RotateStyle style,
             Location where = Location::current());
 /// Stores the step's keys and values [T, kv heads * dim] in the pages of their sequences.

@@ -2,6 +2,8 @@
 
 #include "compiler/graph/nn.h"
 
+#include "compiler/graph/VisionOps.h"
+
 namespace llama4::graph {
 
 Embedding::Embedding(const Module &parent, const std::string &name, int64_t vocabulary,
@@ -28,6 +30,16 @@ Tensor Linear::operator()(Tensor x, Location where) const {
   Scope scope(graph(), path());
   Tensor product = linear(x, weight_, where);
   return withBias_ ? bias(product, bias_, where) : product;
+}
+
+LayerNorm::LayerNorm(const Module &parent, const std::string &name, int64_t width, double eps,
+                     Location where)
+    : Module(parent, name), weight_(parameter("weight", {width}, where)),
+      bias_(parameter("bias", {width}, where)), eps_(eps) {}
+
+Tensor LayerNorm::operator()(Tensor x, Location where) const {
+  Scope scope(graph(), path());
+  return layerNorm(x, weight_, bias_, eps_, where);
 }
 
 RmsNorm::RmsNorm(const Module &parent, const std::string &name, int64_t width, double eps,

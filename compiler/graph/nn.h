@@ -76,6 +76,18 @@ private:
   bool withBias_ = false;
 };
 
+/// weight and bias [width].
+class LayerNorm : public Module {
+public:
+  LayerNorm(const Module &parent, const std::string &name, int64_t width, double eps,
+            Location where = Location::current());
+  Tensor operator()(Tensor x, Location where = Location::current()) const;
+
+private:
+  const Parameter *weight_, *bias_;
+  double eps_;
+};
+
 /// weight [width].
 class RmsNorm : public Module {
 public:

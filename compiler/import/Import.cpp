@@ -47,9 +47,14 @@ private:
   Value load(const graph::Node &node, Location loc) { return load(node.parameter, loc); }
   Value operand(const graph::Node &node, size_t index) { return values_[node.operands[index]]; }
   Operation *importNode(const graph::Node &node, Location loc);
+  Operation *importVisionNode(const graph::Node &node, Location loc);
+  RankedTensorType resultType(const graph::Node &node) {
+    return tensorType(entry_->value(node.results.front()).tensor);
+  }
 
   OpBuilder builder_;
   const graph::Graph &graph_;
+  const graph::Entry *entry_ = nullptr;                    ///< the current one
   std::vector<Value> values_;                              ///< by value id of the current entry
   llvm::DenseMap<const graph::Parameter *, Value> loaded_; ///< in the current entry
 };
@@ -63,14 +68,11 @@ Type Importer::elementType(Element element) {
     return builder_.getBF16Type();
   case Element::I32:
     return builder_.getI32Type();
-  case Element::Q8_0:
-    return lm::BlockType::get(context, lm::BlockFormat::Q8_0);
-  case Element::Q4_1:
-    return lm::BlockType::get(context, lm::BlockFormat::Q4_1);
-  case Element::Q8_32:
-    return lm::BlockType::get(context, lm::BlockFormat::Q8_32);
+  default:
+    break;
   }
-  llvm_unreachable("an element format without a type");
+  std::string_view name = elementName(element);
+  return lm::BlockType::get(context, *lm::symbolizeBlockFormat({name.data(), name.size()}));
 }
 
 RankedTensorType Importer::tensorType(const graph::TensorType &type) {
@@ -133,6 +135,9 @@ OwningOpRef<ModuleOp> Importer::run() {
   for (const graph::RopeTable &table : graph_.ropeTables())
     lm::RopeTableOp::create(builder_, location(table.declared, table.name), table.name,
                             table.invFreq);
+  for (const graph::RopeGrid &grid : graph_.ropeGrids())
+    lm::RopeGridOp::create(builder_, location(grid.declared, grid.name), grid.name, grid.rows,
+                           grid.columns, grid.invFreq);
   for (const graph::TemperatureTable &table : graph_.temperatureTables())
     lm::TemperatureTableOp::create(builder_, location(table.declared, table.name), table.name,
                                    APFloat(table.attnScale), table.floorScale);
@@ -183,6 +188,7 @@ void Importer::importEntry(const graph::Entry &entry) {
   OpBuilder::InsertionGuard guard(builder_);
   Block *block = func.addEntryBlock();
   builder_.setInsertionPointToEnd(block);
+  entry_ = &entry;
   loaded_.clear();
   values_.clear();
   auto define = [&](graph::ValueId id, Value value) {
@@ -271,10 +277,68 @@ Operation *Importer::importNode(const graph::Node &node, Location loc) {
     return lm::SiluOp::create(builder_, loc, input(0));
   case OpKind::Gather:
     return lm::GatherOp::create(builder_, loc, input(0), input(1));
-  case OpKind::QuantizeRows:
-    break; // passes insert it, models don't
+  default: // passes insert the other ones of the dialect, models don't
+    return importVisionNode(node, loc);
   }
-  llvm_unreachable("an op that no model declares");
+}
+
+Operation *Importer::importVisionNode(const graph::Node &node, Location loc) {
+  auto number = static_cast<float>(node.number);
+  auto input = [&](size_t index) { return operand(node, index); };
+  auto count = [&](StringRef name) { return node.count({name.data(), name.size()}); };
+  auto attr = [&](StringRef name) { return builder_.getI64IntegerAttr(count(name)); };
+  RankedTensorType type = resultType(node);
+  switch (node.kind) {
+  case OpKind::LayerNorm: {
+    Value weight = load(node, loc), bias = load(node.second, loc);
+    return lm::LayerNormOp::create(builder_, loc, type, input(0), weight, bias, APFloat(number));
+  }
+  case OpKind::Gelu:
+    return lm::GeluOp::create(builder_, loc, input(0));
+  case OpKind::HeadNorm:
+    return lm::HeadNormOp::create(builder_, loc, type, input(0), load(node, loc), APFloat(number));
+  case OpKind::TanhGate:
+    return lm::TanhGateOp::create(builder_, loc, type, input(0), load(node, loc));
+  case OpKind::GatedBias: {
+    Value vectors = load(node, loc), gate = load(node.second, loc);
+    return lm::GatedBiasOp::create(builder_, loc, type, input(0), vectors, gate);
+  }
+  case OpKind::Patches:
+    return lm::PatchesOp::create(builder_, loc, type, input(0), count("channels"), count("patch"));
+  case OpKind::InsertRow:
+    return lm::InsertRowOp::create(builder_, loc, type, input(0), load(node, loc), count("at"),
+                                   count("groups"));
+  case OpKind::FitRows:
+    return lm::FitRowsOp::create(builder_, loc, type, input(0), count("groups"));
+  case OpKind::SpreadRows:
+    return lm::SpreadRowsOp::create(builder_, loc, type, input(0));
+  case OpKind::Reshape:
+    return lm::ReshapeOp::create(builder_, loc, type, input(0));
+  case OpKind::Concat: {
+    SmallVector<Value> inputs;
+    for (size_t i = 0; i < node.operands.size(); ++i)
+      inputs.push_back(input(i));
+    return lm::ConcatOp::create(builder_, loc, type, inputs, count("interleaved") != 0);
+  }
+  case OpKind::PixelShuffle:
+    return lm::PixelShuffleOp::create(builder_, loc, type, input(0), count("columns"),
+                                      count("side"));
+  case OpKind::MergeRows:
+    return lm::MergeRowsOp::create(builder_, loc, type, input(0), input(1), input(2));
+  case OpKind::UnitAttention: {
+    const bool isPadded = node.operands.size() == 4;
+    return lm::UnitAttentionOp::create(
+        builder_, loc, type, input(0), input(1), input(2), isPadded ? input(3) : Value(),
+        attr("heads"), builder_.getF32FloatAttr(number), isPadded ? attr("groups") : IntegerAttr(),
+        isPadded ? attr("real") : IntegerAttr());
+  }
+  case OpKind::CrossAttention:
+    return lm::CrossAttentionOp::create(builder_, loc, type, input(0), input(1), input(2), input(3),
+                                        input(4), input(5), count("heads"), count("groups"),
+                                        APFloat(number));
+  default:
+    llvm_unreachable("an op that no model declares");
+  }
 }
 
 } // namespace

@@ -6,24 +6,11 @@
 
 namespace llama4::reference {
 
-/// The stored type that an element format is, so that nothing is rounded twice.
-static DType dtypeOf(Element element) {
-  switch (element) {
-  case Element::BF16:
-    return DType::BF16;
-  case Element::Q8_0:
-    return DType::Q8_0;
-  case Element::Q4_1:
-    return DType::Q4_1;
-  default:
-    return DType::F32;
-  }
-}
-
 /// Rounds the rows of one matrix to the asked-for format.
 Status CheckpointParams::round(const SourceParam &source, const ParamRequest &request,
                                int64_t matrix, std::span<float> values) const {
-  if (request.element == Element::F32 || source.storedType(matrix) == dtypeOf(request.element))
+  if (request.element == Element::F32 ||
+      source.storedType(matrix) == dtypeFromName(elementName(request.element)))
     return {};
   if (request.element == Element::BF16) {
     for (float &value : values)

@@ -15,16 +15,8 @@ Element elementOf(Type type) {
     return Element::BF16;
   if (type.isInteger(32))
     return Element::I32;
-  if (auto block = dyn_cast<lm::BlockType>(type)) {
-    switch (block.getFormat()) {
-    case lm::BlockFormat::Q8_0:
-      return Element::Q8_0;
-    case lm::BlockFormat::Q4_1:
-      return Element::Q4_1;
-    case lm::BlockFormat::Q8_32:
-      return Element::Q8_32;
-    }
-  }
+  if (auto block = dyn_cast<lm::BlockType>(type))
+    return *lm::shape::parseElement(lm::stringifyBlockFormat(block.getFormat()));
   return Element::F32;
 }
 
@@ -77,6 +69,10 @@ Status Frame::dispatch(Operation *op) {
             lm::BiasOp, lm::SiluOp, lm::RmsNormOp, lm::RopeOp, lm::KvWriteOp, lm::QuantizeRowsOp,
             lm::GatherOp, lm::QkNormOp, lm::TemperatureOp, lm::RouteOp, lm::ExpertsOp,
             lm::GroupByExpertOp, lm::RowOp>([&](auto known) { return evaluate(known); })
+      .Case<lm::LayerNormOp, lm::GeluOp, lm::HeadNormOp, lm::TanhGateOp, lm::GatedBiasOp,
+            lm::PatchesOp, lm::InsertRowOp, lm::FitRowsOp, lm::SpreadRowsOp, lm::ReshapeOp,
+            lm::ConcatOp, lm::PixelShuffleOp, lm::MergeRowsOp, lm::UnitAttentionOp,
+            lm::CrossAttentionOp>([&](auto known) { return evaluate(known); })
       .Case([&](lm::KvLayerOp layer) {
         layers_[layer.getResult()] = {layer.getKv().getType().getKind(),
                                       static_cast<int64_t>(layer.getLayer())};
@@ -132,7 +128,7 @@ Result<int64_t> Frame::rowsOf(lm::RowOp op) const {
   op.getBody().walk([&](lm::ElementOp load) {
     std::optional<int64_t> &rows = load.getRows() ? indexed : direct;
     const HostTensor &tensor = get(load.getRows() ? load.getRows() : load.getSource());
-    if (!load.getRows() && tensor.shape.size() == 1)
+    if ((!load.getRows() && tensor.shape.size() == 1) || load.readsBySlot())
       return;
     const int64_t found = load.getSlot() ? tensor.shape[0] : tensor.rows();
     agree &= !rows || *rows == found;

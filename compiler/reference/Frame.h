@@ -50,6 +50,23 @@ private:
   Status evaluate(lm::QkNormOp op);
   Status evaluate(lm::TemperatureOp op);
 
+  // VisionRows.cpp and VisionAttention.cpp
+  Status evaluate(lm::LayerNormOp op);
+  Status evaluate(lm::GeluOp op);
+  Status evaluate(lm::HeadNormOp op);
+  Status evaluate(lm::TanhGateOp op);
+  Status evaluate(lm::GatedBiasOp op);
+  Status evaluate(lm::PatchesOp op);
+  Status evaluate(lm::InsertRowOp op);
+  Status evaluate(lm::FitRowsOp op);
+  Status evaluate(lm::SpreadRowsOp op);
+  Status evaluate(lm::ReshapeOp op);
+  Status evaluate(lm::ConcatOp op);
+  Status evaluate(lm::PixelShuffleOp op);
+  Status evaluate(lm::MergeRowsOp op);
+  Status evaluate(lm::UnitAttentionOp op);
+  Status evaluate(lm::CrossAttentionOp op);
+
   // Experts.cpp
   Status evaluate(lm::RouteOp op);
   Status evaluate(lm::ExpertsOp op);

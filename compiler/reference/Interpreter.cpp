@@ -3,8 +3,10 @@
 #include "compiler/reference/Interpreter.h"
 
 #include "compiler/reference/Frame.h"
+#include "compiler/reference/Images.h"
 #include "runtime/format/Quoted.h"
 #include "runtime/format/Rope.h"
+#include "runtime/format/RopeGrid.h"
 #include "runtime/format/Temperature.h"
 
 using namespace mlir;
@@ -55,7 +57,7 @@ static Status checkInput(const std::string &name, RankedTensorType type, const H
   // A fixed number of rows is a bound: the result of another entry may have fewer.
   for (int64_t i = 0; fits && i < type.getRank(); ++i)
     fits = type.isDynamicDim(i) || type.getDimSize(i) == input.shape[i] ||
-           (i == 0 && type.getRank() == 2 && input.shape[i] < type.getDimSize(i));
+           (i == 0 && input.shape[i] < type.getDimSize(i));
   if (fits)
     return {};
   return Status::invalidInput("input " + quoteName(name) + ": found " +
@@ -75,15 +77,30 @@ static HostTensor convert(HostTensor input, Element element) {
   return stored;
 }
 
-/// cos or sin of the batch's positions, from the table that the argument names.
+/// cos or sin of the places of a grid.
+static HostTensor gridInput(lm::RopeGridOp grid, bool wantsCos) {
+  ArrayRef<float> invFreq = grid.getInvFreq();
+  const auto rows = static_cast<int64_t>(grid.getRows());
+  const auto columns = static_cast<int64_t>(grid.getColumns());
+  HostTensor cos = HostTensor::zeros(
+      Element::F32, {rows * columns + 1, 2 * static_cast<int64_t>(invFreq.size())});
+  HostTensor sin = cos;
+  fillRopeGrid({invFreq.data(), invFreq.size()}, rows, columns, cos.values.data(),
+               sin.values.data());
+  return wantsCos ? cos : sin;
+}
+
+/// cos or sin of the batch's positions, or of a grid, from the table that the argument names.
 static Result<HostTensor> ropeInput(func::FuncOp func, unsigned index, const Batch &batch) {
   auto symbol = func.getArgAttrOfType<FlatSymbolRefAttr>(index, lm::argRopeAttrName);
   auto role = func.getArgAttrOfType<StringAttr>(index, lm::argRoleAttrName);
-  auto table = symbol ? SymbolTable::lookupNearestSymbolFrom<lm::RopeTableOp>(func, symbol)
-                      : lm::RopeTableOp();
-  if (!table || !role || (role != "cos" && role != "sin"))
+  Operation *named = symbol ? SymbolTable::lookupNearestSymbolFrom(func, symbol) : nullptr;
+  if (!named || !role || (role != "cos" && role != "sin"))
     return Status::invalidInput("input " + quoteName(argumentName(func, index)) + " of entry " +
                                 quoteName(func.getName().str()) + " is missing.");
+  if (auto grid = dyn_cast<lm::RopeGridOp>(named))
+    return gridInput(grid, role == "cos");
+  auto table = cast<lm::RopeTableOp>(named);
   ArrayRef<float> invFreq = table.getInvFreq();
   HostTensor cos =
       HostTensor::zeros(Element::F32, {batch.tokens(), static_cast<int64_t>(invFreq.size())});
@@ -186,9 +203,12 @@ static Status appendLogits(Interpreter &interpreter, HostTensor hidden, int64_t 
 }
 
 Result<HostTensor> runTokens(Interpreter &interpreter, const std::vector<int32_t> &ids,
-                             const Batch &batch) {
+                             const Batch &batch, const StepImages &images) {
   LLAMA4_ASSIGN_OR_RETURN(const int64_t maxTokens, boundOf(interpreter.module(), "step"));
   LLAMA4_ASSIGN_OR_RETURN(const int64_t maxRows, boundOf(interpreter.module(), "logits"));
+  const int64_t features = images.features.shape.empty() ? 0 : images.features.rows();
+  LLAMA4_ASSIGN_OR_RETURN(const std::vector<int32_t> rows,
+                          featureRows(interpreter.module(), ids, features));
   const auto tokens = static_cast<int64_t>(ids.size());
   HostTensor logits;
   for (int64_t first = 0; first < tokens; first += maxTokens) {
@@ -198,6 +218,7 @@ Result<HostTensor> runTokens(Interpreter &interpreter, const std::vector<int32_t
     part.sequences.assign(batch.sequences.begin() + first, batch.sequences.begin() + last);
     NamedTensors inputs;
     inputs["ids"] = HostTensor::indices({ids.begin() + first, ids.begin() + last});
+    addImageInputs(interpreter.module(), images, rows, first, last, inputs);
     LLAMA4_ASSIGN_OR_RETURN(std::vector<HostTensor> hidden,
                             interpreter.runEntry("step", inputs, part));
     LLAMA4_RETURN_IF_ERROR(appendLogits(interpreter, std::move(hidden.at(0)), maxRows, logits));

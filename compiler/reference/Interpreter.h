@@ -65,10 +65,17 @@ private:
   std::map<std::string, std::shared_ptr<const HostTensor>> parameters_;
 };
 
+/// What the tokens of runTokens see of images (Images.h makes it).
+struct StepImages {
+  HostTensor features; ///< f32[.., H]: its rows take the places of the image tokens, in order
+  NamedTensors pools;  ///< inputs of `step` with a row per image: image_tiles, cross_key_0, ...
+  std::vector<int32_t> first, count; ///< of each token: the images of the pools that it sees
+};
+
 /// Runs entry `step` and, on its rows, entry `logits`, in slices that their bounds allow. Returns
 /// logits f32[T, V] of every token.
 Result<HostTensor> runTokens(Interpreter &interpreter, const std::vector<int32_t> &ids,
-                             const Batch &batch);
+                             const Batch &batch, const StepImages &images = {});
 
 } // namespace llama4::reference
 

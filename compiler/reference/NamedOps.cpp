@@ -117,7 +117,9 @@ Status Frame::evaluate(lm::TemperatureOp op) {
 
 Status Frame::evaluate(lm::RopeOp op) {
   const HostTensor &input = get(op.getInput()), &cos = get(op.getCos()), &sin = get(op.getSin());
-  if (cos.rows() != input.rows() || sin.rows() != input.rows())
+  // Of units, every one has the same angles.
+  const int64_t angles = input.shape.size() == 3 ? input.shape[1] : input.rows();
+  if (cos.rows() != angles || sin.rows() != angles)
     return Status::invalidInput("has " + std::to_string(input.rows()) + " rows of input and " +
                                 std::to_string(cos.rows()) + " of cos");
   HostTensor result = HostTensor::zeros(Element::F32, input.shape);
@@ -128,7 +130,7 @@ Status Frame::evaluate(lm::RopeOp op) {
       for (int64_t i = 0; i < half; ++i) {
         // A complex number times e^(i angle).
         const int64_t re = head + (pairs ? 2 * i : i), im = head + (pairs ? 2 * i + 1 : i + half);
-        const float c = cos.row(t)[i], s = sin.row(t)[i];
+        const float c = cos.row(t % angles)[i], s = sin.row(t % angles)[i];
         const float x = input.row(t)[re], y = input.row(t)[im];
         result.values[t * columns + re] = x * c - y * s;
         result.values[t * columns + im] = y * c + x * s;

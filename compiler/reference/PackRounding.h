@@ -6,7 +6,7 @@
 
 namespace llama4::reference {
 
-/// Rounds a row (a multiple of 32 long) as the packer's quantizers do: to q8_0 or q4_1 and back.
+/// Rounds a row (whole blocks) as the packer's quantizers do: to a block format and back.
 BlockRounding packRounding();
 
 } // namespace llama4::reference

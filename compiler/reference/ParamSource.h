@@ -22,7 +22,7 @@ public:
   virtual Result<HostTensor> read(const ParamRequest &request) = 0;
 };
 
-/// Replaces a row by what remains of it when stored as q8_0 or q4_1.
+/// Replaces a row by what remains of it when stored in a block format.
 using BlockRounding = std::function<void(Element element, std::span<float> row)>;
 
 /// Parameters of a checkpoint: decoded, rows put back in order, rounded to the asked-for format.

@@ -48,6 +48,8 @@ template <typename Function> Lanes RowRegion::map(Operation &op, Function functi
 Status RowRegion::load(lm::ElementOp op) {
   const HostTensor &source = frame_.get(op.getSource());
   int64_t row = source.shape.size() == 1 ? 0 : row_;
+  if (op.readsBySlot())
+    row %= source.rows();
   if (Value rows = op.getRows()) {
     const HostTensor &indices = frame_.get(rows);
     const std::optional<uint64_t> slot = op.getSlot();
@@ -203,6 +205,7 @@ Status RowRegion::evaluate(Operation &op) {
       .Case([&](math::RsqrtOp) { result = map(op, [](At x) { return 1.0f / std::sqrt(x[0]); }); })
       .Case([&](math::SqrtOp) { result = map(op, [](At x) { return std::sqrt(x[0]); }); })
       .Case([&](math::TanhOp) { result = map(op, [](At x) { return std::tanh(x[0]); }); })
+      .Case([&](math::ErfOp) { result = map(op, [](At x) { return std::erf(x[0]); }); })
       .Case([&](math::AbsFOp) { result = map(op, [](At x) { return std::fabs(x[0]); }); })
       .Default([&](Operation *) {
         status = broken("the interpreter doesn't know it inside of a row region");

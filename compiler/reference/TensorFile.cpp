@@ -24,15 +24,24 @@ static Status readIntegers(const SafetensorsTensor &tensor, std::vector<int32_t>
   return {};
 }
 
+/// At most rank 3: the extents between the first and the last are multiplied.
+static std::vector<int64_t> foldedShape(const std::vector<int64_t> &shape) {
+  if (shape.size() <= 3)
+    return shape;
+  int64_t rows = 1;
+  for (size_t i = 1; i + 1 < shape.size(); ++i)
+    rows *= shape[i];
+  return {shape.front(), rows, shape.back()};
+}
+
 Result<NamedTensors> readTensors(const std::string &path) {
   LLAMA4_ASSIGN_OR_RETURN(SafetensorsFile file, SafetensorsFile::open(path));
   NamedTensors tensors;
   for (const SafetensorsTensor &tensor : file.tensors()) {
-    const size_t rank = tensor.shape.size();
     const bool isInteger = tensor.dtype == DType::I64 || tensor.dtype == DType::I32;
-    if (rank < 1 || rank > 2 || (isInteger && rank != 1))
+    if (tensor.shape.empty())
       continue;
-    HostTensor out = HostTensor::floats(tensor.shape, {});
+    HostTensor out = HostTensor::floats(foldedShape(tensor.shape), {});
     if (tensor.dtype == DType::I64) {
       LLAMA4_RETURN_IF_ERROR(readIntegers<int64_t>(tensor, out.ints).in(path));
     } else if (tensor.dtype == DType::I32) {

@@ -11,8 +11,9 @@ namespace llama4::reference {
 
 using NamedTensors = std::map<std::string, HostTensor>;
 
-/// The tensors of a file: floats of any plain type become f32, integers i32. Tensors of other types
-/// or ranks are left out. Errors: as SafetensorsFile::open; InvalidInput for an integer that
+/// The tensors of a file: floats of any plain type become f32, integers i32. Of more than
+/// three extents those between the first and the last are multiplied. Scalars and tensors of other
+/// types are left out. Errors: as SafetensorsFile::open; InvalidInput for an integer that
 /// doesn't fit in 32 bits.
 Result<NamedTensors> readTensors(const std::string &path);
 

@@ -33,6 +33,9 @@ struct KvResource : mlir::SideEffects::Resource::Base<KvResource> {
 inline constexpr llvm::StringLiteral entryAttrName = "lm.entry";
 inline constexpr llvm::StringLiteral modelAttrName = "lm.model";
 inline constexpr llvm::StringLiteral optionsAttrName = "lm.options";
+/// On a fused op, later on its dispatch: why fusions left it alone, "PASS: REASON" each. Reports
+/// only; no pass reads it and no kernel has it.
+inline constexpr llvm::StringLiteral unfusedAttrName = "lm.unfused";
 inline constexpr llvm::StringLiteral argNameAttrName = "lm.name";
 inline constexpr llvm::StringLiteral argRoleAttrName = "lm.role";
 inline constexpr llvm::StringLiteral argRopeAttrName = "lm.rope";
@@ -40,6 +43,9 @@ inline constexpr llvm::StringLiteral argTemperatureAttrName = "lm.temperature";
 
 /// The largest bound that an entry's symbol may have.
 inline constexpr int64_t maxEntryBound = 1 << 24;
+
+/// The most rows and columns of an lm.rope_grid.
+inline constexpr uint64_t maxGridSide = 1 << 12;
 
 /// The entry attribute of a function, or null when the function is no entry.
 EntryAttr getEntry(mlir::func::FuncOp func);
@@ -57,6 +63,10 @@ int64_t getRowSlots(mlir::Operation *op);
 
 /// Rows of one matrix of a weight: N of [N, K] and of [E, N, K].
 int64_t getMatrixRows(mlir::RankedTensorType type);
+
+/// Columns of a block of a tensor's elements: what its columns must be a multiple of; 1 for plain
+/// elements.
+int64_t getBlockColumns(mlir::Type element);
 
 /// True when `region` only yields its block arguments in order.
 bool isIdentityEpilogue(mlir::Region &region);

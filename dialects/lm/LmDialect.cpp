@@ -1,6 +1,7 @@
 //===- LmDialect.cpp - registration, entry attributes, helpers ------------===//
 
 #include "dialects/lm/Lm.h"
+#include "dialects/lm/Shape.h"
 
 #include "mlir/IR/Builders.h"
 #include "mlir/IR/DialectImplementation.h"
@@ -103,7 +104,28 @@ LogicalResult LmDialect::verifyOperationAttribute(Operation *op, NamedAttribute 
       return verifyOptions(op, cast<DictionaryAttr>(attr.getValue()));
     return success();
   }
+  if (attr.getName() == unfusedAttrName) {
+    auto reasons = dyn_cast<ArrayAttr>(attr.getValue());
+    if (!reasons ||
+        !llvm::all_of(reasons, [](Attribute reason) { return isa<StringAttr>(reason); }))
+      return op->emitError("'lm.unfused' must be a list of strings");
+    return success();
+  }
   return op->emitError("unknown attribute '") << attr.getName().getValue() << "' of the lm dialect";
+}
+
+/// An argument that a grid fills has a row for each of its places and one more.
+static LogicalResult verifyGridArgument(Operation *op, unsigned arg, RopeGridOp grid) {
+  auto func = dyn_cast<FunctionOpInterface>(op);
+  if (!grid || !func || grid.getRows() > maxGridSide || grid.getColumns() > maxGridSide)
+    return success(); // a grid that is too large is reported itself
+  const auto places = static_cast<int64_t>(grid.getRows() * grid.getColumns());
+  const auto columns = static_cast<int64_t>(2 * grid.getInvFreq().size());
+  auto expected = RankedTensorType::get({places + 1, columns}, Float32Type::get(op->getContext()));
+  if (func.getArgumentTypes()[arg] != expected)
+    return op->emitError("argument ") << arg << " is " << func.getArgumentTypes()[arg]
+                                      << ", but its lm.rope_grid fills " << expected;
+  return success();
 }
 
 LogicalResult LmDialect::verifyRegionArgAttribute(Operation *op, unsigned, unsigned arg,
@@ -116,9 +138,11 @@ LogicalResult LmDialect::verifyRegionArgAttribute(Operation *op, unsigned, unsig
   }
   if (attr.getName() == argRopeAttrName) {
     auto symbol = dyn_cast<FlatSymbolRefAttr>(attr.getValue());
-    if (!symbol || !SymbolTable::lookupNearestSymbolFrom<RopeTableOp>(op, symbol))
-      return op->emitError("'lm.rope' of argument ") << arg << " must name an lm.rope_table";
-    return success();
+    Operation *table = symbol ? SymbolTable::lookupNearestSymbolFrom(op, symbol) : nullptr;
+    if (!isa_and_nonnull<RopeTableOp, RopeGridOp>(table))
+      return op->emitError("'lm.rope' of argument ")
+             << arg << " must name an lm.rope_table or lm.rope_grid";
+    return verifyGridArgument(op, arg, dyn_cast<RopeGridOp>(table));
   }
   if (attr.getName() == argTemperatureAttrName) {
     auto symbol = dyn_cast<FlatSymbolRefAttr>(attr.getValue());
@@ -170,6 +194,12 @@ int64_t lm::getRowSlots(Operation *op) {
 }
 
 int64_t lm::getMatrixRows(RankedTensorType type) { return type.getDimSize(type.getRank() - 2); }
+
+int64_t lm::getBlockColumns(Type element) {
+  auto block = dyn_cast<BlockType>(element);
+  return block ? shape::blockColumns(*shape::parseElement(stringifyBlockFormat(block.getFormat())))
+               : 1;
+}
 
 bool lm::isIdentityEpilogue(Region &region) {
   Block &block = region.front();

@@ -114,9 +114,12 @@ LogicalResult ParamOp::verify() {
   if (!isStorable(type.getElementType()) ||
       getFormat(type.getElementType(), BlockFormat::Q8_0) == BlockFormat::Q8_32)
     return emitOpError("elements are ")
-           << type.getElementType() << ", expected f32, bf16, !lm.block<q8_0> or !lm.block<q4_1>";
-  if (isa<BlockType>(type.getElementType()) && (type.getRank() < 2 || type.getShape().back() % 32))
-    return emitOpError("type is ") << type << ", expected rows of a multiple of 32 columns";
+           << type.getElementType()
+           << ", expected f32, bf16 or blocks of weights such as !lm.block<q8_0>";
+  const int64_t block = getBlockColumns(type.getElementType());
+  if (block > 1 && (type.getRank() < 2 || type.getShape().back() % block))
+    return emitOpError("type is ")
+           << type << ", expected rows of a multiple of " << block << " columns";
   if (getSource().getPerExpert() && type.getRank() != 3)
     return emitOpError("type is ") << type << ", but only rank 3 has per_expert sources";
   if (getSource().getTranspose() && type.getRank() == 1)
@@ -244,7 +247,8 @@ bool LinearOp::isIdentity(unsigned group) { return isIdentityEpilogue(getEpilogu
 static LogicalResult verifyOperands(LinearOp op) {
   auto input = cast<RankedTensorType>(op.getInput().getType());
   const int64_t rank = op.getTiles() ? 3 : 2;
-  if (input.getRank() != rank || !input.isDynamicDim(0) ||
+  const bool fits = input.getRank() == 3 || (rank == 2 && input.getRank() == 2);
+  if (!fits || !input.isDynamicDim(0) ||
       llvm::is_contained(input.getShape().drop_front(), ShapedType::kDynamic))
     return op.emitOpError("input is ")
            << input << ", expected " << (rank == 2 ? "tensor<?xK>" : "tensor<?xSxK> with tiles");

@@ -109,7 +109,7 @@ def Lm_EmbedOp : Lm_Op<"embed", [Pure]> {
 def Lm_LinearOp : Lm_Op<"linear", [RecursiveMemoryEffects, AttrSizedOperandSegments]> {
   let summary = "x times the transpose of one or several weights, with epilogues";
   let description = [{
-    x [T, K] and weights w_i [N_i, K] (segments): y_i = x w_i^T. `groups` partitions the segments in
+    x [T, K] or [T, S, K] and weights w_i [N_i, K] (segments): y_i = x w_i^T. `groups` partitions the segments in
     order; each group has one epilogue region whose block arguments are the f32 elements of the
     group's segments at one (token, column), whose other inputs are `lm.element` loads, and whose
     yielded scalars are the group's results, stored in the results' element types. Segments of one
@@ -200,6 +200,10 @@ def Lm_MulOp : Lm_BinaryOp<"mul"> { let summary = "elementwise product (gate)"; 
 
 def Lm_BiasOp : Lm_RowWorkOp<"bias", [Pure, AllTypesMatch<["input", "result"]>]> {
   let summary = "adds one row vector to every row";
+  let description = [{
+    bias [N]; or, where the input is [?, K, N], [R, N] with R dividing K: row k of each unit gets row
+    k mod R of the bias.
+  }];
   let arguments = (ins RankedTensorOf<[F32]>:$input, AnyRankedTensor:$bias);
   let results = (outs RankedTensorOf<[F32]>:$result);
   let assemblyFormat = "$input `,` $bias attr-dict `:` type($input) `,` type($bias)";
@@ -228,7 +232,8 @@ def Lm_RopeOp : Lm_RowWorkOp<"rope", [Pure, AllTypesMatch<["cos", "sin"]>, AllTy
   let summary = "rotary position embedding of every head";
   let description = [{
     input f32[T, heads * dim], cos and sin f32[T, dim / 2]. `half` pairs (i, i + dim/2) (Hugging Face
-    Llama 3), `pairs` pairs (2i, 2i + 1) (Llama 4).
+    Llama 3), `pairs` pairs (2i, 2i + 1) (Llama 4). Where the input is [?, K, heads * dim], cos and
+    sin are [K, dim / 2], a row for each row of a unit.
   }];
   let arguments = (ins RankedTensorOf<[F32]>:$input, RankedTensorOf<[F32]>:$cos,
                        RankedTensorOf<[F32]>:$sin, Lm_RotateStyleAttr:$style);
@@ -402,7 +407,9 @@ def Lm_ElementOp : Lm_Op<"element", [Pure]> {
     `column` maps the current column to the column that is read (identity when absent), for example
     `affine_map<(j) -> (j mod 32)>` for the cosines of a head of 64. `rows` replaces the current row
     by an index loaded at the current row; with `slot` k, from rows [T, K, 1], at row T * K + k of
-    the current row T. A tensor of rank 1 is a row vector read for every row.
+    the current row T. A tensor of rank 1 is a row vector read for every row; one of fixed extents
+    [R, N], where the region runs on K rows of each unit and R divides K, holds a vector for each row
+    of a unit, over and over.
   }];
   let arguments = (ins AnyRankedTensor:$source, Optional<RankedTensorOf<[I32]>>:$rows,
                        OptionalAttr<I64Attr>:$slot, OptionalAttr<AffineMapAttr>:$column);
@@ -413,6 +420,10 @@ def Lm_ElementOp : Lm_Op<"element", [Pure]> {
   }];
   let hasVerifier = 1;
   let builders = [OpBuilder<(ins "::mlir::Value":$source)>];
+  let extraClassDeclaration = [{
+    /// True where the source has fixed rows that the place of a row in its unit chooses.
+    bool readsBySlot();
+  }];
 }
 
 def Lm_ReduceOp : Lm_Op<"reduce", [Pure]> {
@@ -453,5 +464,7 @@ def Lm_YieldOp : Lm_Op<"yield", [Pure, Terminator, ParentOneOf<["RowOp", "Linear
   let arguments = (ins Variadic<F32>:$values);
   let assemblyFormat = "attr-dict ($values^ `:` type($values))?";
 }
+
+include "dialects/lm/LmVisionOps.td"
 
 #endif // LLAMA4_DIALECTS_LM_OPS

@@ -6,31 +6,24 @@
 //
 //===----------------------------------------------------------------------===//
 
-#include "dialects/lm/Lm.h"
-
-#include "mlir/IR/AffineMap.h"
-#include "mlir/IR/Builders.h"
+#include "dialects/lm/RowWork.h"
 
 using namespace mlir;
 using namespace llama4;
 using namespace llama4::lm;
 
-static int64_t columnsOf(Value value) {
-  return getColumns(cast<RankedTensorType>(value.getType()));
-}
+int64_t lm::columnsOf(Value value) { return getColumns(cast<RankedTensorType>(value.getType())); }
 
-static Value element(OpBuilder &builder, Location loc, Value source, Value rows = {},
-                     AffineMap column = {}) {
+Value lm::element(OpBuilder &builder, Location loc, Value source, Value rows, AffineMap column) {
   return ElementOp::create(builder, loc, builder.getF32Type(), source, rows, IntegerAttr(),
                            column ? AffineMapAttr::get(column) : AffineMapAttr());
 }
 
-static Value constant(OpBuilder &builder, Location loc, float value) {
+Value lm::constant(OpBuilder &builder, Location loc, float value) {
   return arith::ConstantOp::create(builder, loc, builder.getF32FloatAttr(value));
 }
 
-/// A row vector must have as many elements as the rows have columns.
-static LogicalResult verifyRowVector(Operation *op, Value vector, int64_t width, StringRef what) {
+LogicalResult lm::verifyRowVector(Operation *op, Value vector, int64_t width, StringRef what) {
   auto type = cast<RankedTensorType>(vector.getType());
   bool fits = type.getRank() == 1 && type.getDimSize(0) == width;
   if (!fits || isa<BlockType>(type.getElementType()))
@@ -38,11 +31,39 @@ static LogicalResult verifyRowVector(Operation *op, Value vector, int64_t width,
   return success();
 }
 
-/// Inputs of row work are [symbol, columns].
-static LogicalResult verifyRows(Operation *op, Value value) {
+LogicalResult lm::verifyRowVectors(Operation *op, Value vectors, Value rows, StringRef what) {
+  auto type = cast<RankedTensorType>(vectors.getType());
+  auto unit = cast<RankedTensorType>(rows.getType());
+  if (type.getRank() != 2 || unit.getRank() != 3)
+    return verifyRowVector(op, vectors, columnsOf(rows), what);
+  if (!type.hasStaticShape() || type.getDimSize(0) < 1 ||
+      unit.getDimSize(1) % type.getDimSize(0) != 0 || type.getDimSize(1) != unit.getDimSize(2) ||
+      isa<BlockType>(type.getElementType()))
+    return op->emitOpError(what) << " is " << type << ", expected tensor<Rx" << unit.getDimSize(2)
+                                 << "x...> where R divides the " << unit.getDimSize(1)
+                                 << " rows of a unit";
+  return success();
+}
+
+LogicalResult lm::verifyRows(Operation *op, Value value) {
   auto type = cast<RankedTensorType>(value.getType());
   if (type.getRank() != 2 || !type.isDynamicDim(0) || type.isDynamicDim(1))
     return op->emitOpError("operand is ") << type << ", expected tensor<?xN>";
+  return success();
+}
+
+LogicalResult lm::verifyUnitRows(Operation *op, Value value) {
+  auto type = cast<RankedTensorType>(value.getType());
+  const bool isUnits = type.getRank() == 3 && type.isDynamicDim(0) && !type.isDynamicDim(1) &&
+                       !type.isDynamicDim(2) && type.getDimSize(1) > 0;
+  if (!isUnits && type.getRank() == 3)
+    return op->emitOpError("operand is ") << type << ", expected tensor<?xKxN>";
+  return isUnits ? success() : verifyRows(op, value);
+}
+
+LogicalResult lm::verifyEps(Operation *op, const APFloat &eps) {
+  if (!(eps.convertToFloat() >= 0.0f))
+    return op->emitOpError("eps is negative or not a number, expected at least 0");
   return success();
 }
 
@@ -50,14 +71,14 @@ static LogicalResult verifyRows(Operation *op, Value value) {
 // add, mul, bias, silu
 //===----------------------------------------------------------------------===//
 
-LogicalResult AddOp::verify() { return verifyRows(*this, getLhs()); }
+LogicalResult AddOp::verify() { return verifyUnitRows(*this, getLhs()); }
 int64_t AddOp::getRowWidth() { return columnsOf(getLhs()); }
 void AddOp::buildRowBody(OpBuilder &b, SmallVectorImpl<Value> &yields) {
   yields.push_back(arith::AddFOp::create(b, getLoc(), element(b, getLoc(), getLhs()),
                                          element(b, getLoc(), getRhs())));
 }
 
-LogicalResult MulOp::verify() { return verifyRows(*this, getLhs()); }
+LogicalResult MulOp::verify() { return verifyUnitRows(*this, getLhs()); }
 int64_t MulOp::getRowWidth() { return columnsOf(getLhs()); }
 void MulOp::buildRowBody(OpBuilder &b, SmallVectorImpl<Value> &yields) {
   yields.push_back(arith::MulFOp::create(b, getLoc(), element(b, getLoc(), getLhs()),
@@ -68,9 +89,9 @@ void BiasOp::build(OpBuilder &builder, OperationState &state, Value input, Value
   build(builder, state, input.getType(), input, bias);
 }
 LogicalResult BiasOp::verify() {
-  if (failed(verifyRows(*this, getInput())))
+  if (failed(verifyUnitRows(*this, getInput())))
     return failure();
-  return verifyRowVector(*this, getBias(), columnsOf(getInput()), "bias");
+  return verifyRowVectors(*this, getBias(), getInput(), "bias");
 }
 int64_t BiasOp::getRowWidth() { return columnsOf(getInput()); }
 void BiasOp::buildRowBody(OpBuilder &b, SmallVectorImpl<Value> &yields) {
@@ -78,7 +99,7 @@ void BiasOp::buildRowBody(OpBuilder &b, SmallVectorImpl<Value> &yields) {
                                          element(b, getLoc(), getBias())));
 }
 
-LogicalResult SiluOp::verify() { return verifyRows(*this, getInput()); }
+LogicalResult SiluOp::verify() { return verifyUnitRows(*this, getInput()); }
 int64_t SiluOp::getRowWidth() { return columnsOf(getInput()); }
 void SiluOp::buildRowBody(OpBuilder &b, SmallVectorImpl<Value> &yields) {
   Location loc = getLoc();
@@ -97,10 +118,8 @@ void RmsNormOp::build(OpBuilder &builder, OperationState &state, Value input, Va
   build(builder, state, input.getType(), input, weight, builder.getF32FloatAttr(eps));
 }
 LogicalResult RmsNormOp::verify() {
-  if (failed(verifyRows(*this, getInput())))
+  if (failed(verifyUnitRows(*this, getInput())) || failed(verifyEps(*this, getEps())))
     return failure();
-  if (!(getEps().convertToFloat() >= 0.0f))
-    return emitOpError("eps is negative or not a number, expected at least 0");
   return verifyRowVector(*this, getWeight(), columnsOf(getInput()), "weight");
 }
 int64_t RmsNormOp::getRowWidth() { return columnsOf(getInput()); }
@@ -125,7 +144,14 @@ void RopeOp::build(OpBuilder &builder, OperationState &state, Value input, Value
   build(builder, state, input.getType(), input, cos, sin, style);
 }
 LogicalResult RopeOp::verify() {
-  if (failed(verifyRows(*this, getInput())) || failed(verifyRows(*this, getCos())))
+  if (failed(verifyUnitRows(*this, getInput())))
+    return failure();
+  RankedTensorType input = getInput().getType(), cos = getCos().getType();
+  const bool isFixed = cos.getRank() == 2 && cos.hasStaticShape() && cos.getDimSize(1) > 0;
+  if (input.getRank() == 3 && (!isFixed || cos.getDimSize(0) != input.getDimSize(1)))
+    return emitOpError("cos is ") << cos << ", expected tensor<" << input.getDimSize(1)
+                                  << "xPxf32>: a row for each row of a unit";
+  if (input.getRank() == 2 && failed(verifyRows(*this, getCos())))
     return failure();
   if (columnsOf(getInput()) % (2 * columnsOf(getCos())))
     return emitOpError("input has ")
@@ -157,9 +183,7 @@ LogicalResult QkNormOp::verify() {
   if (dim < 1 || columnsOf(getInput()) % dim != 0)
     return emitOpError("input has ")
            << columnsOf(getInput()) << " columns, expected heads of " << dim;
-  if (!(getEps().convertToFloat() >= 0.0f))
-    return emitOpError("eps is negative or not a number, expected at least 0");
-  return success();
+  return verifyEps(*this, getEps());
 }
 int64_t QkNormOp::getRowWidth() { return columnsOf(getInput()); }
 void QkNormOp::buildRowBody(OpBuilder &b, SmallVectorImpl<Value> &yields) {
@@ -280,6 +304,13 @@ static LogicalResult verifyIndices(ElementOp op, int64_t slots) {
   return success();
 }
 
+bool ElementOp::readsBySlot() {
+  auto source = cast<RankedTensorType>(getSource().getType());
+  const int64_t slots = getRowSlots((*this)->getParentOp());
+  return !getRows() && slots > 0 && source.getRank() == 2 && source.hasStaticShape() &&
+         source.getDimSize(0) > 0 && slots % source.getDimSize(0) == 0;
+}
+
 LogicalResult ElementOp::verify() {
   auto source = cast<RankedTensorType>(getSource().getType());
   if (source.getRank() < 1 || source.getRank() > 3 ||
@@ -292,7 +323,7 @@ LogicalResult ElementOp::verify() {
   if (getRows() && failed(verifyIndices(*this, slots)))
     return failure();
   const int64_t own = source.getRank() == 3 ? source.getDimSize(1) : 0;
-  if (!getRows() && source.getRank() > 1 && own != slots)
+  if (!getRows() && source.getRank() > 1 && own != slots && !readsBySlot())
     return emitOpError("source is ")
            << source << ", expected rows as the region has them: tensor<?x"
            << (slots ? Twine(slots) + "x" : Twine()) << "N>";

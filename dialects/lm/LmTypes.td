@@ -13,7 +13,11 @@ include "mlir/IR/EnumAttr.td"
 def Lm_BlockFormat : I32EnumAttr<"BlockFormat", "block-quantized element format", [
   I32EnumAttrCase<"Q8_0", 0, "q8_0">,
   I32EnumAttrCase<"Q4_1", 1, "q4_1">,
-  I32EnumAttrCase<"Q8_32", 2, "q8_32">
+  I32EnumAttrCase<"Q8_32", 2, "q8_32">,
+  I32EnumAttrCase<"Q4_0", 3, "q4_0">,
+  I32EnumAttrCase<"Q5_0", 4, "q5_0">,
+  I32EnumAttrCase<"Q4_K", 5, "q4_k">,
+  I32EnumAttrCase<"Q6_K", 6, "q6_k">
 ]> {
   let cppNamespace = "::llama4::lm";
   let genSpecializedAttr = 0;
@@ -68,9 +72,9 @@ class Lm_Type<string name, string typeMnemonic> : TypeDef<Lm_Dialect, name> {
 def Lm_BlockType : Lm_Type<"Block", "block"> {
   let summary = "an element stored in blocks with shared scales";
   let description = [{
-    The element type of a tensor whose rows are stored in blocks of 32 columns: weights `q8_0` and
-    `q4_1` (values as GGUF decodes them), activations `q8_32` (8 bits, one scale a block,
-    runtime/format/KernelAbi.h). Arithmetic on such a tensor means arithmetic on its decoded values.
+    The element type of a tensor whose rows are stored in blocks of columns: weights `q8_0`, `q5_0`,
+    `q4_0`, `q4_1` (32 columns), `q6_k`, `q4_k` (256; values as GGUF decodes them), activations
+    `q8_32` (8 bits, one scale for 32 columns, runtime/format/KernelAbi.h). Arithmetic on such a tensor means arithmetic on its decoded values.
   }];
   let parameters = (ins EnumParameter<Lm_BlockFormat>:$format);
   let assemblyFormat = "`<` $format `>`";

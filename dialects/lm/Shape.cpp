@@ -2,64 +2,35 @@
 
 #include "dialects/lm/Shape.h"
 
+#include "dialects/lm/ShapeChecks.h"
+
+#include <iterator>
+
 namespace llama4::lm::shape {
 
-std::string_view opName(OpKind kind) {
-  switch (kind) {
-  case OpKind::Embed:
-    return "embed";
-  case OpKind::Linear:
-    return "linear";
-  case OpKind::RmsNorm:
-    return "rms_norm";
-  case OpKind::Rope:
-    return "rope";
-  case OpKind::KvLayer:
-    return "kv_layer";
-  case OpKind::KvWrite:
-    return "kv_write";
-  case OpKind::Attention:
-    return "attention";
-  case OpKind::Add:
-    return "add";
-  case OpKind::Mul:
-    return "mul";
-  case OpKind::Silu:
-    return "silu";
-  case OpKind::Bias:
-    return "bias";
-  case OpKind::Gather:
-    return "gather";
-  case OpKind::QuantizeRows:
-    return "quantize_rows";
-  case OpKind::QkNorm:
-    return "qk_norm";
-  case OpKind::Temperature:
-    return "temperature";
-  case OpKind::Route:
-    return "route";
-  case OpKind::Experts:
-    return "experts";
-  }
-  return "unknown";
-}
+/// In the order of OpKind.
+static constexpr std::string_view opNames[] = {
+    "embed",          "linear",         "rms_norm",      "rope",          "kv_layer",
+    "kv_write",       "attention",      "add",           "mul",           "silu",
+    "bias",           "gather",         "quantize_rows", "qk_norm",       "temperature",
+    "route",          "experts",        "layer_norm",    "gelu",          "head_norm",
+    "tanh_gate",      "gated_bias",     "patches",       "insert_row",    "fit_rows",
+    "spread_rows",    "reshape",        "concat",        "pixel_shuffle", "merge_rows",
+    "unit_attention", "cross_attention"};
+static_assert(std::size(opNames) == static_cast<size_t>(OpKind::CrossAttention) + 1);
 
-std::string_view elementName(Element element) {
-  switch (element) {
-  case Element::F32:
-    return "f32";
-  case Element::BF16:
-    return "bf16";
-  case Element::I32:
-    return "i32";
-  case Element::Q8_0:
-    return "q8_0";
-  case Element::Q4_1:
-    return "q4_1";
-  case Element::Q8_32:
-    return "q8_32";
-  }
-  return "unknown";
+std::string_view opName(OpKind kind) { return opNames[static_cast<size_t>(kind)]; }
+
+static constexpr std::string_view elementNames[] = {"f32",   "bf16", "i32",  "q8_0", "q4_1",
+                                                    "q8_32", "q4_0", "q5_0", "q4_k", "q6_k"};
+
+std::string_view elementName(Element element) { return elementNames[static_cast<size_t>(element)]; }
+
+std::optional<Element> parseElement(std::string_view name) {
+  for (size_t i = 0; i < std::size(elementNames); ++i)
+    if (elementNames[i] == name)
+      return static_cast<Element>(i);
+  return std::nullopt;
 }
 
 std::string typeText(const TensorType &type, std::string_view symbol) {
@@ -72,43 +43,61 @@ std::string typeText(const TensorType &type, std::string_view symbol) {
   return text + "]";
 }
 
-static Status broken(std::string sentence) { return Status::invalidInput(std::move(sentence)); }
+Status broken(std::string sentence) { return Status::invalidInput(std::move(sentence)); }
 
-/// "query is f32[?, 8]".
-static std::string found(Operand operand) {
+std::string found(Operand operand) {
   return std::string(operand.name) + " is " + typeText(operand.type);
 }
 
-static std::string columnsText(Operand operand) {
+std::string columnsText(Operand operand) {
   return std::string(operand.name) + " has " + std::to_string(operand.type.columns()) + " columns";
 }
 
-static bool isRows(const TensorType &type) {
+bool isRows(const TensorType &type) {
   return type.dims.size() == 2 && type.dims[0] == kSymbol && type.dims[1] > 0;
 }
 
-/// The operand is f32[symbol, N].
-static Status checkRows(Operand operand) {
+bool isUnits(const TensorType &type) {
+  return type.dims.size() == 3 && type.dims[0] == kSymbol && type.dims[1] > 0 && type.dims[2] > 0;
+}
+
+Status checkUnitRows(Operand operand) {
+  if (operand.type.element != Element::F32 || !isUnits(operand.type))
+    return checkRows(operand);
+  return {};
+}
+
+Status checkRows(Operand operand) {
   if (operand.type.element != Element::F32 || !isRows(operand.type))
     return broken(found(operand) + ", expected f32[?, N]");
   return {};
 }
 
-static Status checkIndices(Operand operand) {
+Status checkIndices(Operand operand) {
   if (operand.type != TensorType{Element::I32, {kSymbol}})
     return broken(found(operand) + ", expected i32[?]");
   return {};
 }
 
-static bool isStatic(const TensorType &type, size_t rank) {
+bool isStatic(const TensorType &type, size_t rank) {
   for (int64_t extent : type.dims)
     if (extent <= 0)
       return false;
   return type.dims.size() == rank && type.element != Element::I32 && type.element != Element::Q8_32;
 }
 
-/// A row vector of plain numbers with one element per column of `input`.
-static Status checkRowVector(Operand input, Operand vector) {
+Status checkRowVectors(Operand input, Operand vectors) {
+  if (!isUnits(input.type) || vectors.type.dims.size() != 2)
+    return checkRowVector(input, vectors);
+  const int64_t rows = input.type.dims[1], columns = input.type.columns();
+  if (!isStatic(vectors.type, 2) || isBlock(vectors.type.element) ||
+      vectors.type.columns() != columns || rows % vectors.type.dims[0] != 0)
+    return broken(found(vectors) + ", expected [R, " + std::to_string(columns) +
+                  "] where R divides the " + std::to_string(rows) + " rows of a unit");
+  return {};
+}
+
+Status checkRowVector(Operand input, Operand vector) {
   if (!isStatic(vector.type, 1) || isBlock(vector.type.element))
     return broken(found(vector) + ", expected f32[N] or bf16[N]");
   if (vector.type.dims[0] != input.type.columns())
@@ -126,7 +115,7 @@ Result<TensorType> embed(Operand ids, Operand table) {
 
 Result<TensorType> linear(Operand input, Operand weight) {
   const Element element = input.type.element;
-  if (!isRows(input.type) ||
+  if ((!isRows(input.type) && !isUnits(input.type)) ||
       (element != Element::F32 && element != Element::BF16 && element != Element::Q8_32))
     return broken(found(input) + ", expected f32, bf16 or q8_32 [?, K]");
   if (!isStatic(weight.type, 2))
@@ -134,11 +123,13 @@ Result<TensorType> linear(Operand input, Operand weight) {
   if (weight.type.dims[1] != input.type.columns())
     return broken(columnsText(input) + ", " + std::string(weight.name) + " expects " +
                   std::to_string(weight.type.dims[1]));
-  return TensorType{Element::F32, {kSymbol, weight.type.dims[0]}};
+  TensorType result{Element::F32, input.type.dims};
+  result.dims.back() = weight.type.dims[0];
+  return result;
 }
 
 Result<TensorType> rmsNorm(Operand input, Operand weight, double eps) {
-  LLAMA4_RETURN_IF_ERROR(checkRows(input));
+  LLAMA4_RETURN_IF_ERROR(checkUnitRows(input));
   LLAMA4_RETURN_IF_ERROR(checkRowVector(input, weight));
   if (!(eps >= 0))
     return broken("eps is " + std::to_string(eps) + ", expected at least 0");
@@ -146,14 +137,19 @@ Result<TensorType> rmsNorm(Operand input, Operand weight, double eps) {
 }
 
 Result<TensorType> bias(Operand input, Operand vector) {
-  LLAMA4_RETURN_IF_ERROR(checkRows(input));
-  LLAMA4_RETURN_IF_ERROR(checkRowVector(input, vector));
+  LLAMA4_RETURN_IF_ERROR(checkUnitRows(input));
+  LLAMA4_RETURN_IF_ERROR(checkRowVectors(input, vector));
   return input.type;
 }
 
 Result<TensorType> rope(Operand input, Operand cos, Operand sin) {
-  LLAMA4_RETURN_IF_ERROR(checkRows(input));
-  LLAMA4_RETURN_IF_ERROR(checkRows(cos));
+  LLAMA4_RETURN_IF_ERROR(checkUnitRows(input));
+  if (!isUnits(input.type))
+    LLAMA4_RETURN_IF_ERROR(checkRows(cos));
+  else if (cos.type.element != Element::F32 || !isStatic(cos.type, 2) ||
+           cos.type.dims[0] != input.type.dims[1])
+    return broken(found(cos) + ", expected f32[" + std::to_string(input.type.dims[1]) +
+                  ", P]: a row for each row of a unit");
   if (cos.type != sin.type)
     return broken(found(cos) + " and " + found(sin) + ", expected one type");
   const int64_t head = 2 * cos.type.columns();
@@ -189,14 +185,14 @@ Result<TensorType> attention(Operand query, const KvType &kv) {
 }
 
 Result<TensorType> elementwise(Operand lhs, Operand rhs) {
-  LLAMA4_RETURN_IF_ERROR(checkRows(lhs));
+  LLAMA4_RETURN_IF_ERROR(checkUnitRows(lhs));
   if (lhs.type != rhs.type)
     return broken(found(lhs) + ", " + found(rhs) + ", expected one type");
   return lhs.type;
 }
 
 Result<TensorType> unary(Operand input) {
-  LLAMA4_RETURN_IF_ERROR(checkRows(input));
+  LLAMA4_RETURN_IF_ERROR(checkUnitRows(input));
   return input.type;
 }
 

@@ -11,6 +11,7 @@
 #include "runtime/base/Status.h"
 
 #include <cstdint>
+#include <optional>
 #include <string>
 #include <string_view>
 #include <vector>
@@ -36,13 +37,36 @@ enum class OpKind : uint8_t {
   Temperature,
   Route,
   Experts,
+  LayerNorm,
+  Gelu,
+  HeadNorm,
+  TanhGate,
+  GatedBias,
+  Patches,
+  InsertRow,
+  FitRows,
+  SpreadRows,
+  Reshape,
+  Concat,
+  PixelShuffle,
+  MergeRows,
+  UnitAttention,
+  CrossAttention,
 };
 std::string_view opName(OpKind kind);
 
-/// Element formats of tensors; the last three are stored in blocks of 32 columns.
-enum class Element : uint8_t { F32, BF16, I32, Q8_0, Q4_1, Q8_32 };
+/// Element formats of tensors; those from Q8_0 on are stored in blocks of columns.
+enum class Element : uint8_t { F32, BF16, I32, Q8_0, Q4_1, Q8_32, Q4_0, Q5_0, Q4_K, Q6_K };
 std::string_view elementName(Element element);
+/// The format called `name`; nothing for a name nobody knows.
+std::optional<Element> parseElement(std::string_view name);
 inline bool isBlock(Element element) { return element >= Element::Q8_0; }
+/// Columns of a block: what the columns of a tensor must be a multiple of; 1 for plain elements.
+inline int64_t blockColumns(Element element) {
+  if (element == Element::Q4_K || element == Element::Q6_K)
+    return 256;
+  return isBlock(element) ? 32 : 1;
+}
 
 /// Which elements of a head RoPE pairs: (i, i + dim/2) or (2i, 2i + 1).
 enum class RotateStyle : uint8_t { Half, Pairs };
@@ -86,13 +110,15 @@ struct Operand {
 
 /// ids i32[T], table [V, H] -> f32[T, H].
 Result<TensorType> embed(Operand ids, Operand table);
-/// input [T, K], weight [N, K] -> f32[T, N]; the input's elements are f32, bf16 or q8_32.
+/// input [T, K] or [T, S, K], weight [N, K] -> f32[T, N] or f32[T, S, N]; the input's elements are
+/// f32, bf16 or q8_32.
 Result<TensorType> linear(Operand input, Operand weight);
-/// input f32[T, N], weight [N] -> f32[T, N].
+/// input f32[.., N], weight [N] -> as the input.
 Result<TensorType> rmsNorm(Operand input, Operand weight, double eps);
-/// input f32[T, N], bias [N] -> f32[T, N].
+/// input f32[.., N], bias [N], or [R, N] where R divides the rows of a unit -> as the input.
 Result<TensorType> bias(Operand input, Operand vector);
-/// input f32[T, heads * dim], cos and sin f32[T, dim / 2] -> f32[T, heads * dim].
+/// input f32[T, heads * dim], cos and sin f32[T, dim / 2], or input f32[?, K, heads * dim], cos and
+/// sin f32[K, dim / 2] -> as the input.
 Result<TensorType> rope(Operand input, Operand cos, Operand sin);
 /// One layer of paged state exists.
 Status kvLayer(const KvType &kv, int64_t layer);
@@ -100,9 +126,9 @@ Status kvLayer(const KvType &kv, int64_t layer);
 Status kvWrite(Operand key, Operand value, const KvType &kv);
 /// query f32[T, n * heads * dim] of the state -> the same type.
 Result<TensorType> attention(Operand query, const KvType &kv);
-/// Two tensors f32[T, N] -> the same type (add, mul).
+/// Two tensors f32[.., N] -> the same type (add, mul).
 Result<TensorType> elementwise(Operand lhs, Operand rhs);
-/// input f32[T, N] -> the same type (silu).
+/// input f32[.., N] -> the same type (silu, gelu).
 Result<TensorType> unary(Operand input);
 /// source f32[M, N] (M fixed, or the symbol), rows i32[R] -> f32[R, N].
 Result<TensorType> gather(Operand source, Operand rows);

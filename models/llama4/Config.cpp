@@ -161,7 +161,7 @@ static Result<int64_t> countVisionParameters(const Config &vision, int64_t textH
 }
 
 /// The fields around text_config, none of which concerns the text part.
-static Status readOuter(const Config &config, ModelConfig &model) {
+static Status readOuter(const Config &config, bool withVision, ModelConfig &model) {
   LLAMA4_ASSIGN_OR_RETURN(std::string type, config.string("model_type", "llama4"));
   if (type != "llama4")
     return config.error("model_type", quoteName(type), "llama4");
@@ -176,7 +176,10 @@ static Status readOuter(const Config &config, ModelConfig &model) {
   }
   config.acknowledge({"boi_token_index", "eoi_token_index", "image_token_index", "dtype",
                       "torch_dtype", "transformers_version"});
-  if (config.has("vision_config")) {
+  if (withVision && config.has("vision_config")) {
+    LLAMA4_ASSIGN_OR_RETURN(model.vision,
+                            llama4vision::readVisionConfig(config, model.vocabularySize));
+  } else if (config.has("vision_config")) {
     LLAMA4_ASSIGN_OR_RETURN(Config vision, config.section("vision_config"));
     vision.acknowledgeAll();
     LLAMA4_ASSIGN_OR_RETURN(model.visionParameters,
@@ -185,7 +188,7 @@ static Status readOuter(const Config &config, ModelConfig &model) {
   return {};
 }
 
-Result<ModelConfig> readConfig(const Checkpoint &checkpoint) {
+Result<ModelConfig> readConfig(const Checkpoint &checkpoint, bool withVision) {
   const Config &config = checkpoint.config();
   ModelConfig model;
   model.isMultimodal = config.has("text_config");
@@ -203,7 +206,7 @@ Result<ModelConfig> readConfig(const Checkpoint &checkpoint) {
   LLAMA4_RETURN_IF_ERROR(readAttention(text, model));
   LLAMA4_RETURN_IF_ERROR(readSwitches(text, model));
   if (section)
-    LLAMA4_RETURN_IF_ERROR(readOuter(config, model));
+    LLAMA4_RETURN_IF_ERROR(readOuter(config, withVision, model));
   LLAMA4_ASSIGN_OR_RETURN(model.tokens,
                           models::readTokenIds(checkpoint, text, model.vocabularySize));
   LLAMA4_ASSIGN_OR_RETURN(model.quantization, CompressedTensors::read(config));

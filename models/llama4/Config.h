@@ -8,6 +8,7 @@
 #define LLAMA4_MODELS_LLAMA4_CONFIG_H
 
 #include "models/TextModel.h"
+#include "models/llama4/VisionConfig.h"
 
 #include <string>
 #include <vector>
@@ -34,8 +35,9 @@ struct ModelConfig : models::TextConfig {
   int64_t floorScale = 1;
   RopeParameters rope;
   std::vector<LayerFacts> layers;
-  bool isMultimodal = false;        ///< weights are called language_model.*
-  int64_t visionParameters = 0;     ///< of the vision part, which is left out; 0 = not known
+  bool isMultimodal = false;    ///< weights are called language_model.*
+  int64_t visionParameters = 0; ///< of a vision part that is left out; 0 = not known
+  std::optional<llama4vision::VisionConfig> vision; ///< where there is one and it was asked for
   std::vector<std::string> remarks; ///< choices the configuration leaves to the reader
 
   /// Layers with chunked, or with full, attention.
@@ -43,8 +45,8 @@ struct ModelConfig : models::TextConfig {
 };
 
 /// Reads and checks every field. Errors: InvalidInput, naming file and field; also for fields that
-/// contradict each other.
-Result<ModelConfig> readConfig(const Checkpoint &checkpoint);
+/// contradict each other. `withVision` asks for the image part, if there is one.
+Result<ModelConfig> readConfig(const Checkpoint &checkpoint, bool withVision);
 
 } // namespace llama4::llama4text
 

@@ -2,13 +2,16 @@
 
 #include "models/llama4/Model.h"
 
+#include "compiler/graph/VisionOps.h"
 #include "models/Rope.h"
+#include "models/llama4/Vision.h"
 #include "models/llama4/Weights.h"
 
 #include <algorithm>
 
 namespace llama4::llama4text {
 
+using graph::Element;
 using graph::Entry;
 using graph::Graph;
 using graph::Tensor;
@@ -41,6 +44,12 @@ static void declareState(Entry &entry, const ModelConfig &config, const ModelOpt
     step.full = entry.kv(type, chunked ? "kv_full" : "kv");
 }
 
+/// Rows of the pool of features: what is asked for, or five images of 16 tiles and a whole one.
+static int64_t featureRows(const ModelConfig &config, const ModelOptions &options) {
+  return options.maxFeatureRows ? options.maxFeatureRows
+                                : int64_t{5} * 17 * config.vision->tokensPerTile();
+}
+
 static void declareStep(const Decoder &decoder, const ModelConfig &config,
                         const ModelOptions &options) {
   Entry &entry = decoder.graph().addEntry("step", "T", options.maxStepTokens);
@@ -50,7 +59,26 @@ static void declareStep(const Decoder &decoder, const ModelConfig &config,
     step.temperature = entry.temperature("temperature", kTemperatureTable);
   step.batch = entry.batch();
   declareState(entry, config, options, step);
-  entry.output(decoder.hidden(ids, step));
+  if (!config.vision) {
+    entry.output(decoder.hidden(ids, step));
+    return;
+  }
+  Tensor rows = entry.input("feature_row", {Element::I32, {graph::kSymbol}}, "feature_row");
+  Tensor features = entry.input(
+      "features", {Element::F32, {featureRows(config, options), config.hiddenSize}}, "features");
+  Tensor embedded = decoder.embedding()(ids);
+  graph::Scope scope(decoder.graph(), decoder.path());
+  entry.output(decoder.decode(mergeRows(embedded, rows, features), step));
+}
+
+/// What the engine and the programs must know of images.
+static void describeVision(Graph &graph, const ModelConfig &config, const ModelOptions &options) {
+  const llama4vision::VisionConfig &vision = *config.vision;
+  graph.model["image_token_id"] = vision.imageTokenId;
+  graph.model["image_size"] = vision.imageSize;
+  graph.model["tokens_per_tile"] = vision.tokensPerTile();
+  graph.options["max_step_tiles"] = options.maxStepTiles;
+  graph.options["max_feature_rows"] = featureRows(config, options);
 }
 
 /// Frequencies and temperatures that the engine fills inputs from.
@@ -65,7 +93,7 @@ static Status addTables(Graph &graph, const Checkpoint &checkpoint, const ModelC
 }
 
 Result<std::unique_ptr<Graph>> build(const Checkpoint &checkpoint, const ModelOptions &options) {
-  LLAMA4_ASSIGN_OR_RETURN(const ModelConfig config, readConfig(checkpoint));
+  LLAMA4_ASSIGN_OR_RETURN(const ModelConfig config, readConfig(checkpoint, options.vision));
   LLAMA4_RETURN_IF_ERROR(models::checkOptions(options, config.maxPosition));
   auto weights = std::make_shared<Weights>(checkpoint, config, options);
   auto graph =
@@ -76,6 +104,8 @@ Result<std::unique_ptr<Graph>> build(const Checkpoint &checkpoint, const ModelOp
   const graph::Module root(*graph);
   const Decoder decoder(root, "model", config, config.layers);
   const graph::Linear head = models::makeHead(root, decoder.embedding(), config);
+  if (config.vision)
+    llama4vision::declareEncodeImage(root, *config.vision, config.hiddenSize, options.maxStepTiles);
   declareStep(decoder, config, options);
   models::declareLogits(*graph, decoder.norm(), head, config, options);
   LLAMA4_RETURN_IF_ERROR(graph->status());
@@ -83,6 +113,8 @@ Result<std::unique_ptr<Graph>> build(const Checkpoint &checkpoint, const ModelOp
   graph->close();
   models::describe(*graph, "llama4", static_cast<int64_t>(config.layers.size()), config, options);
   graph->model["parameters_left_out"] = config.visionParameters;
+  if (config.vision)
+    describeVision(*graph, config, options);
   for (const std::string &remark : config.remarks)
     graph->remark(remark);
   for (std::string &remark : weights->remarks())

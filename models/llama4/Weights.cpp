@@ -40,6 +40,8 @@ Weights::Weights(const Checkpoint &checkpoint, const ModelConfig &config,
 Result<StoredTensor> Weights::resolve(const std::string &canonical, std::span<const int64_t> dims) {
   if (isGguf_)
     return stored_.take(models::ggufName(canonical, kLayerNames), dims);
+  if (isVision(canonical))
+    return stored_.take(canonical, dims);
   const std::string name = (config_.isMultimodal ? "language_model." : "") + canonical;
   if (name.find(kExperts) != std::string::npos)
     return resolveExperts(name, dims);
@@ -70,7 +72,8 @@ bool Weights::isVision(std::string_view source) const {
 
 Status Weights::checkAllUsed() const {
   return stored_.checkAllUsed([this](std::string_view source) {
-    return isVision(source) || (config_.tieWordEmbeddings && source.ends_with("lm_head.weight"));
+    return (isVision(source) && !config_.vision) ||
+           (config_.tieWordEmbeddings && source.ends_with("lm_head.weight"));
   });
 }
 
@@ -78,7 +81,7 @@ std::vector<std::string> Weights::remarks() const {
   std::vector<std::string> remarks = stored_.remarks();
   const int64_t vision =
       stored_.count([this](std::string_view source) { return isVision(source); });
-  if (vision)
+  if (vision && !config_.vision)
     remarks.push_back(std::to_string(vision) +
                       " tensors of the vision part are left out (vision_model.*, "
                       "multi_modal_projector.*): only text is compiled");

@@ -1,8 +1,10 @@
 //===- Weights.h - names and layouts of Llama 4 weights ---------*- C++ -*-===//
 //
 // Canonical names are those of the Hugging Face layout of Llama4ForCausalLM, weights [outputs,
-// inputs]; a multimodal checkpoint has them behind "language_model.". The routed experts of a layer
-// are three parameters of rank 3, "...feed_forward.experts.{gate,up,down}_proj.weight", stored
+// inputs]; a multimodal checkpoint has them behind "language_model.", and
+// those of the image tower, vision_model.* and multi_modal_projector.*, as they are. The routed
+// experts of a layer are three parameters of rank 3,
+// "...feed_forward.experts.{gate,up,down}_proj.weight", stored
 //
 //   fused        experts.gate_up_proj [E, H, 2 F] (gate first), experts.down_proj [E, F, H],
 //                both [inputs, outputs]
@@ -38,7 +40,8 @@ public:
 
   /// Where the values of `canonical` are, checked to have the extents `dims`.
   Result<graph::StoredTensor> resolve(const std::string &canonical, std::span<const int64_t> dims);
-  /// See models::StoredWeights; the vision part and the head of a tied model are superfluous.
+  /// See models::StoredWeights; a vision part that nobody asked for and the head of a tied
+  /// model are superfluous.
   Status checkAllUsed() const;
   /// As there, and what is left out.
   std::vector<std::string> remarks() const;

@@ -135,32 +135,42 @@ bool mayMoveStateUp(Operation *contraction, lm::RowOp row) {
   return true;
 }
 
-/// True when the row's work needs nothing but elements of the contraction's own tile.
-bool isTileWork(Operation *contraction, lm::RowOp row) {
+/// Why the row's work needs more than elements of the contraction's own tile; empty when it
+/// doesn't.
+StringRef whyNoTileWork(Operation *contraction, lm::RowOp row) {
   // A reduction over heads stays inside a unit; one over the row does not.
   if (llvm::any_of(row.getBody().getOps<lm::ReduceOp>(),
-                   [](lm::ReduceOp reduce) { return !reduce.getDim(); }) ||
-      !mayMoveStateUp(contraction, row))
-    return false;
+                   [](lm::ReduceOp reduce) { return !reduce.getDim(); }))
+    return "the row work reduces over the row, a tile has only a part of it";
+  if (!mayMoveStateUp(contraction, row))
+    return "the row work writes paged state that must not be written earlier";
   for (Value result : contraction->getResults()) {
     auto type = cast<RankedTensorType>(result.getType());
     if (!lm::readsElementwise(row, result))
-      return false;
+      return "the row work reads by row number or in another order of columns";
     bool read = llvm::any_of(result.getUsers(),
                              [&](Operation *user) { return user->getParentOp() == row; });
-    if (read && (lm::getColumns(type) != static_cast<int64_t>(row.getWidth()) ||
-                 !type.getElementType().isF32()))
-      return false;
+    if (read && lm::getColumns(type) != static_cast<int64_t>(row.getWidth()))
+      return "the row work has another width than what it reads";
+    if (read && !type.getElementType().isF32())
+      return "what the row work reads is rounded on its way to memory";
   }
-  return true;
+  return "";
 }
 
 struct LmFuseEpiloguePass : llama4::impl::LmFuseEpilogueBase<LmFuseEpiloguePass> {
+  using LmFuseEpilogueBase::LmFuseEpilogueBase;
+
   void runOnOperation() override {
     SmallVector<lm::RowOp> rows(getOperation().getBody().getOps<lm::RowOp>());
-    for (lm::RowOp row : rows)
-      if (Operation *contraction = findContraction(row))
-        tryFuse(contraction, row);
+    for (lm::RowOp row : rows) {
+      Operation *contraction = findContraction(row);
+      StringRef reason = contraction ? tryFuse(contraction, row) : "";
+      if (!reason.empty())
+        noteApart(contraction, row, reason);
+    }
+    for (Operation &op : getOperation().getBody().getOps())
+      noteReaders(op);
   }
 
 private:
@@ -175,23 +185,61 @@ private:
     return last;
   }
 
-  void tryFuse(Operation *contraction, lm::RowOp row) {
-    if (!isTileWork(contraction, row) || !lm::hoistOperandsBefore(row, contraction))
-      return;
+  /// Makes `row` an epilogue of `contraction`. Returns why not; empty when it is done.
+  StringRef tryFuse(Operation *contraction, lm::RowOp row) {
+    if (StringRef reason = whyNoTileWork(contraction, row); !reason.empty())
+      return reason;
+    if (off)
+      return lm::switchedOff;
+    if (!lm::hoistOperandsBefore(row, contraction))
+      return "the row work reads what is computed after the contraction";
     auto linear = dyn_cast<lm::LinearOp>(contraction);
     Candidate candidate = linear ? fuseIntoLinear(linear, row)
                                  : fuseIntoAttention(cast<lm::AttentionOp>(contraction), row);
     if (!kernel::hasUnits(candidate.op)) {
       ++numUnit;
       candidate.op->erase();
-      return;
+      return "no tile holds the heads or blocks that the row work needs at once";
     }
+    lm::keepReasons(contraction, candidate.op);
     for (auto [value, result] : llvm::zip_equal(candidate.replaced, candidate.op->getResults()))
       value.replaceUsesWithIf(result,
                               [&](OpOperand &use) { return use.getOwner()->getParentOp() != row; });
     row.erase();
     contraction->erase();
     ++numFused;
+    return "";
+  }
+
+  void noteApart(Operation *contraction, lm::RowOp row, StringRef reason) {
+    lm::noteUnfused(row, getArgument(),
+                    "not with " + lm::nameInReasons(contraction) + ": " + reason);
+    lm::noteUnfused(contraction, getArgument(),
+                    "not with " + lm::nameInReasons(row) + ": " + reason);
+  }
+
+  /// Why a contraction that took no row work has none to take.
+  void noteReaders(Operation &op) {
+    if (isa<lm::GroupByExpertOp>(op))
+      lm::noteUnfused(&op, getArgument(), "lm.group_by_expert takes no other work");
+    if (!isa<lm::LinearOp, lm::AttentionOp>(op) ||
+        !llvm::all_of(op.getRegions(), lm::isIdentityEpilogue))
+      return;
+    for (Operation *user : op.getUsers()) {
+      auto row = dyn_cast<lm::RowOp>(user->getParentOp());
+      if (row && findContraction(row) != &op)
+        noteApart(&op, row, "the row work also reads a contraction that comes later");
+      else if (isa<func::ReturnOp>(user))
+        lm::noteUnfused(&op, getArgument(), "it is a result of the entry");
+      else if (user->getBlock() == op.getBlock())
+        lm::noteUnfused(&op, getArgument(),
+                        "not with " + lm::nameInReasons(user) + ": " +
+                            user->getName().getStringRef() + " is no row work");
+      else if (!row)
+        lm::noteUnfused(&op, getArgument(),
+                        "not with " + lm::nameInReasons(user->getParentOp()) +
+                            ": an epilogue of another contraction reads it");
+    }
   }
 };
 

@@ -1,6 +1,7 @@
 //===- FuseLinear.cpp - linears on the same input become one --------------===//
 
 #include "passes/Passes.h"
+#include "passes/lm/Fusion.h"
 
 #include "mlir/IR/Builders.h"
 #include "llvm/ADT/MapVector.h"
@@ -46,27 +47,53 @@ void fuse(ArrayRef<lm::LinearOp> linears) {
 }
 
 struct LmFuseLinearPass : llama4::impl::LmFuseLinearBase<LmFuseLinearPass> {
+  using LmFuseLinearBase::LmFuseLinearBase;
+
   void runOnOperation() override {
     if (!getOperation().getBody().hasOneBlock())
       return; // no entry
-    // Weights are constants of the function: at its start, they dominate every linear.
     Block &body = getOperation().getBody().front();
+    llvm::MapVector<std::pair<Value, Value>, SmallVector<lm::LinearOp>> byInput;
+    for (lm::LinearOp linear : body.getOps<lm::LinearOp>())
+      byInput[{linear.getInput(), linear.getTiles()}].push_back(linear);
+    if (!off)
+      moveWeightsUp(body);
+    for (auto &[input, linears] : byInput) {
+      if (linears.size() < 2)
+        continue;
+      SmallVector<lm::LinearOp> plain = takePlain(linears);
+      if (off || plain.size() < 2) {
+        for (lm::LinearOp linear : plain)
+          lm::noteUnfused(linear, getArgument(),
+                          off ? lm::switchedOff
+                              : StringRef("the others that read its input do more than multiply"));
+        continue;
+      }
+      fuse(plain);
+      numFused += plain.size() - 1;
+    }
+  }
+
+private:
+  /// Weights are constants of the function: at its start, they dominate every linear.
+  static void moveWeightsUp(Block &body) {
     Operation *place = &body.front();
     for (lm::LoadParamOp load : llvm::make_early_inc_range(body.getOps<lm::LoadParamOp>()))
       if (load != place)
         load->moveBefore(place);
       else
         place = place->getNextNode();
-    llvm::MapVector<std::pair<Value, Value>, SmallVector<lm::LinearOp>> byInput;
-    for (lm::LinearOp linear : body.getOps<lm::LinearOp>())
+  }
+
+  /// Those of `linears` that nothing keeps apart.
+  SmallVector<lm::LinearOp> takePlain(ArrayRef<lm::LinearOp> linears) {
+    SmallVector<lm::LinearOp> plain;
+    for (lm::LinearOp linear : linears)
       if (isPlain(linear))
-        byInput[{linear.getInput(), linear.getTiles()}].push_back(linear);
-    for (auto &[input, linears] : byInput) {
-      if (linears.size() < 2)
-        continue;
-      fuse(linears);
-      numFused += linears.size() - 1;
-    }
+        plain.push_back(linear);
+      else
+        lm::noteUnfused(linear, getArgument(), "it does more than multiply, or rounds its results");
+    return plain;
   }
 };
 

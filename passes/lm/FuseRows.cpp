@@ -13,19 +13,22 @@ using namespace llama4;
 
 namespace {
 
-/// True when `producer` may be computed inside `consumer`, the first to read it.
-bool canFuse(lm::RowOp producer, lm::RowOp consumer) {
-  if (producer.getWidth() != consumer.getWidth() || !lm::readsResultOf(consumer, producer) ||
-      !lm::isFirstUser(producer, consumer))
-    return false;
-  // Paged state is written where it stands: attention must not come before it.
+/// Why `producer` may not be computed inside `consumer`, which reads it; empty when it may.
+StringRef whyApart(lm::RowOp producer, lm::RowOp consumer) {
+  if (producer.getWidth() != consumer.getWidth())
+    return "its rows have another width";
+  if (!lm::isFirstUser(producer, consumer))
+    return "another op reads it before";
+  // Attention must not come before it.
   if (!producer.getBody().getOps<lm::KvPutOp>().empty())
-    return false;
-  // What is read by row index, or rounded on its way to memory, must exist in memory.
-  return llvm::all_of(producer.getOutputs(), [&](Value result) {
-    auto element = cast<RankedTensorType>(result.getType()).getElementType();
-    return lm::readsElementwise(consumer, result) && element.isF32();
-  });
+    return "it writes paged state, which is written where it stands";
+  for (Value result : producer.getOutputs()) {
+    if (!lm::readsElementwise(consumer, result))
+      return "its elements are read by row number or in another order of columns, from memory";
+    if (!cast<RankedTensorType>(result.getType()).getElementType().isF32())
+      return "it is rounded on its way to memory";
+  }
+  return "";
 }
 
 /// One lm.row at the place of `consumer` that computes both.
@@ -64,13 +67,16 @@ lm::RowOp fuse(lm::RowOp producer, lm::RowOp consumer) {
 }
 
 struct LmFuseRowsPass : llama4::impl::LmFuseRowsBase<LmFuseRowsPass> {
+  using LmFuseRowsBase::LmFuseRowsBase;
+
   void runOnOperation() override {
     if (!getOperation().getBody().hasOneBlock())
       return; // no entry
+    Block &body = getOperation().getBody().front();
     // Producers come before consumers: one sweep, looking again at each fused op.
-    for (Operation *op = &getOperation().getBody().front().front(); op;) {
+    for (Operation *op = &body.front(); op;) {
       auto consumer = dyn_cast<lm::RowOp>(op);
-      lm::RowOp producer = consumer ? findProducer(consumer) : nullptr;
+      lm::RowOp producer = consumer && !off ? findProducer(consumer) : nullptr;
       if (!producer) {
         op = op->getNextNode();
         continue;
@@ -78,6 +84,8 @@ struct LmFuseRowsPass : llama4::impl::LmFuseRowsBase<LmFuseRowsPass> {
       op = fuse(producer, consumer);
       ++numFused;
     }
+    for (lm::RowOp row : body.getOps<lm::RowOp>())
+      noteReasons(row);
   }
 
 private:
@@ -85,12 +93,39 @@ private:
     lm::RowOp found;
     consumer.walk([&](lm::ElementOp element) {
       auto producer = element.getSource().getDefiningOp<lm::RowOp>();
-      if (!producer || !canFuse(producer, consumer))
+      if (!producer || !whyApart(producer, consumer).empty())
         return WalkResult::advance();
       found = producer;
       return WalkResult::interrupt();
     });
     return found;
+  }
+
+  /// Why what `consumer` reads is not computed inside of it.
+  void noteReasons(lm::RowOp consumer) {
+    SetVector<Operation *> producers;
+    consumer.walk([&](lm::ElementOp element) {
+      if (Operation *def = element.getSource().getDefiningOp())
+        producers.insert(def);
+    });
+    bool computed = false;
+    for (Operation *producer : producers) {
+      computed |= !isa<lm::LoadParamOp>(producer);
+      if (isa<lm::EmbedOp>(producer)) {
+        lm::noteUnfused(producer, getArgument(), "lm.embed takes no other work");
+        lm::noteUnfused(consumer, getArgument(),
+                        "not with " + lm::nameInReasons(producer) + ": it takes no other work");
+      }
+      auto row = dyn_cast<lm::RowOp>(producer);
+      if (!row)
+        continue;
+      StringRef reason = whyApart(row, consumer);
+      lm::noteUnfused(consumer, getArgument(),
+                      "not with " + lm::nameInReasons(row) + ": " +
+                          (reason.empty() ? lm::switchedOff : reason));
+    }
+    if (!computed)
+      lm::noteUnfused(consumer, getArgument(), "it reads nothing that the entry computes");
   }
 };
 

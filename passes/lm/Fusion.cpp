@@ -22,6 +22,42 @@ Location lm::nameSources(Location loc, StringRef op) {
   return FusedLoc::get(parts, fused.getMetadata(), context);
 }
 
+static void collectSources(Location loc, llvm::SmallSetVector<StringAttr, 8> &sources) {
+  if (auto name = dyn_cast<NameLoc>(loc)) {
+    sources.insert(name.getName());
+    return;
+  }
+  if (auto fused = dyn_cast<FusedLoc>(loc))
+    for (Location part : fused.getLocations())
+      collectSources(part, sources);
+}
+
+SmallVector<StringAttr> lm::getSources(Location loc) {
+  llvm::SmallSetVector<StringAttr, 8> sources;
+  collectSources(loc, sources);
+  return SmallVector<StringAttr>(sources.begin(), sources.end());
+}
+
+void lm::noteUnfused(Operation *op, StringRef pass, const Twine &reason) {
+  SmallVector<Attribute> reasons;
+  if (auto found = op->getAttrOfType<ArrayAttr>(unfusedAttrName))
+    llvm::append_range(reasons, found);
+  Attribute added = StringAttr::get(op->getContext(), pass + ": " + reason);
+  if (!llvm::is_contained(reasons, added))
+    reasons.push_back(added);
+  op->setAttr(unfusedAttrName, ArrayAttr::get(op->getContext(), reasons));
+}
+
+void lm::keepReasons(Operation *from, Operation *to) {
+  if (Attribute reasons = from->getAttr(unfusedAttrName))
+    to->setAttr(unfusedAttrName, reasons);
+}
+
+std::string lm::nameInReasons(Operation *op) {
+  SmallVector<StringAttr> sources = getSources(op->getLoc());
+  return sources.empty() ? op->getName().getStringRef().str() : sources.back().str();
+}
+
 bool lm::readsElementwise(RowOp row, Value tensor) {
   bool elementwise = true;
   row.walk([&](ElementOp element) {

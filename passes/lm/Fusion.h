@@ -21,6 +21,21 @@ using KnownElements = llvm::SmallDenseMap<mlir::Value, mlir::Value>;
 /// no name of its own, and reports still say what a dispatch computes.
 mlir::Location nameSources(mlir::Location loc, llvm::StringRef op);
 
+/// The module paths that a location was made from, each once, in order.
+llvm::SmallVector<mlir::StringAttr> getSources(mlir::Location loc);
+
+/// Adds why `pass` left `op` as it is to what reports say about it (lm.unfused).
+void noteUnfused(mlir::Operation *op, llvm::StringRef pass, const llvm::Twine &reason);
+
+/// Keeps the reasons of `from` on the op that takes its place.
+void keepReasons(mlir::Operation *from, mlir::Operation *to);
+
+/// What a reason calls another op: the last of the places it came from, or its name.
+std::string nameInReasons(mlir::Operation *op);
+
+/// The reason of a fusion that was switched off.
+inline constexpr llvm::StringRef switchedOff = "the pass is switched off";
+
 /// True when `row` reads `tensor` only at the current row and column.
 bool readsElementwise(RowOp row, mlir::Value tensor);
 

@@ -8,7 +8,9 @@
 #include "passes/Passes.h"
 
 #include "mlir/IR/Builders.h"
+#include "llvm/ADT/MapVector.h"
 #include "llvm/ADT/StringSet.h"
+#include "llvm/Support/Regex.h"
 
 namespace llama4 {
 #define GEN_PASS_DEF_LMQUANTIZE
@@ -24,6 +26,16 @@ struct LmQuantizePass : llama4::impl::LmQuantizeBase<LmQuantizePass> {
   void runOnOperation() override;
 
 private:
+  /// Which parameters get an encoding of their own.
+  struct Rule {
+    std::shared_ptr<const llvm::Regex> regex;
+    StringAttr pattern;
+    Type element; ///< null: as stored
+    bool used = false;
+  };
+
+  LogicalResult readRules(DictionaryAttr options);
+  Type getAsked(lm::ParamOp param, Type forAll);
   LogicalResult encodeParams(DictionaryAttr options);
   void quantizeInputs();
   void findRouters();
@@ -31,6 +43,7 @@ private:
   /// Linears whose results choose experts, and their parameters: both stay as they are.
   llvm::SmallPtrSet<Operation *, 8> routers_;
   llvm::StringSet<> routerParams_;
+  std::vector<Rule> rules_;
 };
 
 /// A string option of the module, or `otherwise` when the module does not have it.
@@ -39,14 +52,30 @@ StringRef getOption(DictionaryAttr options, StringRef name, StringRef otherwise)
   return value ? value.getValue() : otherwise;
 }
 
+constexpr StringLiteral knownEncodings =
+    "as-stored, float32, bfloat16, q8_0, q6_k, q5_0, q4_k, q4_1 or q4_0";
+
 /// The element type that an encoding's name stands for; null for a name nobody knows.
 Type parseEncoding(StringRef name, MLIRContext *context) {
-  return llvm::StringSwitch<Type>(name)
-      .Case("float32", Float32Type::get(context))
-      .Case("bfloat16", BFloat16Type::get(context))
-      .Case("q8_0", lm::BlockType::get(context, lm::BlockFormat::Q8_0))
-      .Case("q4_1", lm::BlockType::get(context, lm::BlockFormat::Q4_1))
-      .Default(nullptr);
+  if (name == "float32")
+    return Float32Type::get(context);
+  if (name == "bfloat16")
+    return BFloat16Type::get(context);
+  std::optional<lm::BlockFormat> format = lm::symbolizeBlockFormat(name);
+  if (!format || *format == lm::BlockFormat::Q8_32)
+    return nullptr;
+  return lm::BlockType::get(context, *format);
+}
+
+/// The next encoding of at least as many bits for rows that `element` can't hold.
+Type getWider(Type element) {
+  MLIRContext *context = element.getContext();
+  lm::BlockFormat format = cast<lm::BlockType>(element).getFormat();
+  if (format == lm::BlockFormat::Q4_K)
+    return lm::BlockType::get(context, lm::BlockFormat::Q5_0);
+  if (format == lm::BlockFormat::Q6_K)
+    return lm::BlockType::get(context, lm::BlockFormat::Q8_0);
+  return BFloat16Type::get(context);
 }
 
 /// The format in which a contraction over weights of type `weight` reads its rows; null for f32.
@@ -73,6 +102,9 @@ void LmQuantizePass::findRouters() {
 }
 
 void LmQuantizePass::runOnOperation() {
+  routers_.clear();
+  routerParams_.clear();
+  rules_.clear();
   findRouters();
   auto options = getOperation()->getAttrOfType<DictionaryAttr>(lm::optionsAttrName);
   if (failed(encodeParams(options)))
@@ -87,29 +119,78 @@ void LmQuantizePass::runOnOperation() {
   }
 }
 
+/// One rule of lm.options.encoding_for: ["REGEX", "ENCODING"].
+LogicalResult LmQuantizePass::readRules(DictionaryAttr options) {
+  auto list = options ? options.getAs<ArrayAttr>("encoding_for") : ArrayAttr();
+  for (Attribute entry : list ? list.getValue() : ArrayRef<Attribute>()) {
+    auto pair = dyn_cast<ArrayAttr>(entry);
+    auto pattern = pair && pair.size() == 2 ? dyn_cast<StringAttr>(pair[0]) : StringAttr();
+    auto name = pattern ? dyn_cast<StringAttr>(pair[1]) : StringAttr();
+    if (!name)
+      return getOperation()->emitError("encoding_for holds ")
+             << entry << ", expected [\"REGEX\", \"ENCODING\"]";
+    Rule rule{std::make_shared<llvm::Regex>(pattern.getValue()), pattern, nullptr};
+    std::string error;
+    if (!rule.regex->isValid(error))
+      return getOperation()->emitError("encoding_for: '")
+             << pattern.getValue() << "' is no regular expression: " << error;
+    if (name != "as-stored" && !(rule.element = parseEncoding(name, &getContext())))
+      return getOperation()->emitError("encoding_for: the encoding of '")
+             << pattern.getValue() << "' is " << name << ", expected " << knownEncodings;
+    rules_.push_back(std::move(rule));
+  }
+  return success();
+}
+
+/// The element type that the policy asks for, null to leave a parameter as it is stored: the last
+/// rule that matches its name, else the encoding of all; what chooses experts stays as it is.
+Type LmQuantizePass::getAsked(lm::ParamOp param, Type forAll) {
+  for (Rule &rule : llvm::reverse(rules_))
+    if (rule.regex->match(param.getSymName())) {
+      rule.used = true;
+      return rule.element;
+    }
+  return routerParams_.contains(param.getSymName()) ? Type() : forAll;
+}
+
 LogicalResult LmQuantizePass::encodeParams(DictionaryAttr options) {
   StringRef name = getOption(options, "encoding", "as-stored");
-  Type asked = name == "as-stored" ? nullptr : parseEncoding(name, &getContext());
-  if (!asked && name != "as-stored")
-    return getOperation()->emitError("encoding is '")
-           << name << "', expected as-stored, float32, bfloat16, q8_0 or q4_1";
+  Type forAll = name == "as-stored" ? nullptr : parseEncoding(name, &getContext());
+  if (!forAll && name != "as-stored")
+    return getOperation()->emitError("encoding is '") << name << "', expected " << knownEncodings;
+  if (failed(readRules(options)))
+    return failure();
+  // Columns, what was asked for and what they are stored as instead -> how many, and the first.
+  llvm::MapVector<std::tuple<int64_t, Type, Type>, std::pair<int64_t, lm::ParamOp>> widened;
   for (lm::ParamOp param : getOperation().getOps<lm::ParamOp>()) {
     RankedTensorType type = param.getTensorType();
-    Type element = type.getElementType();
-    if (type.getRank() == 1)
-      element = Float32Type::get(&getContext());
-    else if (asked && !routerParams_.contains(param.getSymName()))
-      element = asked;
-    if (isa<lm::BlockType>(element) && type.getDimSize(type.getRank() - 1) % 32 != 0) {
-      param.emitRemark("rows have ") << type.getDimSize(type.getRank() - 1)
-                                     << " columns, no multiple of 32; stored as bfloat16";
-      element = BFloat16Type::get(&getContext());
+    Type element = Float32Type::get(&getContext());
+    if (type.getRank() > 1) {
+      Type asked = getAsked(param, forAll);
+      element = asked = asked ? asked : type.getElementType();
+      const int64_t columns = lm::getColumns(type);
+      while (columns % lm::getBlockColumns(element) != 0)
+        element = getWider(element);
+      if (element != asked) {
+        auto &[count, first] = widened[{columns, asked, element}];
+        first = count++ == 0 ? param : first;
+      }
     }
     if (element == type.getElementType())
       continue;
     param.setType(RankedTensorType::get(type.getShape(), element));
     ++numConvertedParams;
   }
+  for (auto &[key, value] : widened)
+    value.second.emitRemark() << value.first << " matrices like this one have rows of "
+                              << std::get<0>(key) << " columns, no multiple of the "
+                              << lm::getBlockColumns(std::get<1>(key)) << " of " << std::get<1>(key)
+                              << "; stored as " << std::get<2>(key);
+  for (Rule &rule : rules_)
+    if (!rule.used)
+      return getOperation()->emitError("encoding_for: '")
+             << rule.pattern.getValue()
+             << "' is the last match of no matrix; correct the expression or leave it out";
   SymbolTableCollection symbols;
   getOperation()->walk([&](lm::LoadParamOp load) {
     auto param = symbols.lookupNearestSymbolFrom<lm::ParamOp>(load, load.getParamAttr());

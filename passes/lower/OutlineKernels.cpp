@@ -2,6 +2,7 @@
 
 #include "passes/Passes.h"
 #include "passes/kernel/Units.h"
+#include "passes/lm/Fusion.h"
 
 #include "mlir/IR/Builders.h"
 #include "mlir/IR/IRMapping.h"
@@ -17,23 +18,11 @@ using namespace llama4;
 
 namespace {
 
-/// Collects the module paths that a location was made from, each once, in order.
-void collectSources(Location loc, llvm::SmallSetVector<StringAttr, 8> &sources) {
-  if (auto name = dyn_cast<NameLoc>(loc)) {
-    sources.insert(name.getName());
-    return;
-  }
-  if (auto fused = dyn_cast<FusedLoc>(loc))
-    for (Location part : fused.getLocations())
-      collectSources(part, sources);
-}
-
 /// Where an op came from: its own places, or its name where it has none.
 ArrayAttr getSources(Operation *op) {
-  llvm::SmallSetVector<StringAttr, 8> sources;
-  collectSources(op->getLoc(), sources);
+  SmallVector<StringAttr> sources = lm::getSources(op->getLoc());
   if (sources.empty())
-    sources.insert(op->getName().getIdentifier());
+    sources.push_back(op->getName().getIdentifier());
   SmallVector<Attribute> attrs(sources.begin(), sources.end());
   return ArrayAttr::get(op->getContext(), attrs);
 }
@@ -71,10 +60,12 @@ private:
     for (Value input : inputs)
       mapping.map(input, block->addArgument(input.getType(), op->getLoc()));
     Operation *body = builder.clone(*op, mapping);
+    body->removeAttr(lm::unfusedAttrName); // of this place; kernels are shared between places
     cmd::YieldOp::create(builder, op->getLoc(), body->getResults());
     builder.setInsertionPoint(op);
     auto call = cmd::CallOp::create(builder, op->getLoc(), op->getResultTypes(),
                                     outlined.getSymName(), inputs.getArrayRef(), getSources(op));
+    lm::keepReasons(op, call);
     op->replaceAllUsesWith(call);
     op->erase();
     ++numKernels;

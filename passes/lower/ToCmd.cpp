@@ -1,6 +1,7 @@
 //===- ToCmd.cpp - entries become lists of commands on buffers ------------===//
 
 #include "passes/Passes.h"
+#include "passes/lm/Fusion.h"
 
 #include "mlir/IR/Builders.h"
 #include "mlir/IR/IRMapping.h"
@@ -91,8 +92,9 @@ private:
     SmallVector<Value> ins;
     for (Value operand : call.getOperands())
       ins.push_back(mapping_.lookup(operand));
-    cmd::DispatchOp::create(builder_, call.getLoc(), call.getKernelAttr(), ins, outs,
-                            call.getSourcesAttr());
+    auto dispatch = cmd::DispatchOp::create(builder_, call.getLoc(), call.getKernelAttr(), ins,
+                                            outs, call.getSourcesAttr());
+    lm::keepReasons(call, dispatch);
   }
 
   LogicalResult lowerReturn(func::ReturnOp ret) {

@@ -28,12 +28,14 @@ template <typename T> Result<T> lowered(const char *what, T asked, T compiled) {
   return asked == 0 ? compiled : asked;
 }
 
-/// Bytes for the cache. Weights are mapped: what is available includes the room they take.
-Result<uint64_t> cacheMemory(uint64_t asked, uint64_t weights, uint64_t buffers) {
+/// Bytes for the cache. Buffers are reserved and not yet written; of the weights `mapped` bytes are
+/// a file's: what is available includes the room that both will take. Made-up weights are written
+/// by now.
+Result<uint64_t> cacheMemory(uint64_t asked, uint64_t weights, uint64_t mapped, uint64_t buffers) {
   uint64_t others = weights + buffers;
   if (asked == 0) {
     uint64_t available = availableMemory() / 10 * 9;
-    return available - std::min(weights, available / 2);
+    return available - std::min(mapped + buffers, available / 2);
   }
   if (asked <= others)
     return Status::error(StatusKind::OutOfMemory,
@@ -93,8 +95,9 @@ Result<std::unique_ptr<Engine>> Engine::create(std::shared_ptr<const Program> pr
                           StepBuffers::create(*program, device, engine->maxStepTokens_,
                                               engine->maxSequences_, engine->maxLogitsRows_));
   LLAMA4_ASSIGN_OR_RETURN(
-      uint64_t memory, cacheMemory(options.memory, weights,
-                                   engine->executable_->arenaBytes() + engine->buffers_->bytes()));
+      uint64_t memory,
+      cacheMemory(options.memory, weights, desc.weightSource.isStored() ? weights : 0,
+                  engine->executable_->arenaBytes() + engine->buffers_->bytes()));
   LLAMA4_ASSIGN_OR_RETURN(engine->cache_, KvCache::create(desc, device,
                                                           {maxLength, engine->maxSequences_,
                                                            engine->maxStepTokens_, memory}));

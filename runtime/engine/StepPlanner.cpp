@@ -19,7 +19,8 @@ void StepPlanner::add(const std::unique_ptr<Sequence> &sequence, size_t index, u
   tokens_ += tokens;
 }
 
-bool StepPlanner::plan(std::span<const std::unique_ptr<Sequence>> sequences) {
+bool StepPlanner::plan(std::span<const std::unique_ptr<Sequence>> sequences,
+                       uint32_t promptTokens) {
   chunks_.clear();
   planned_.clear();
   tokens_ = 0;
@@ -27,11 +28,12 @@ bool StepPlanner::plan(std::span<const std::unique_ptr<Sequence>> sequences) {
   for (size_t i = 0; i < sequences.size() && room(); ++i)
     if (sequences[i] && sequences[i]->pending() == 1)
       add(sequences[i], i, 1);
-  for (size_t i = 0; i < sequences.size() && room(); ++i)
+  const uint32_t end = tokens_ + std::min(promptTokens, maxTokens_ - tokens_);
+  for (size_t i = 0; i < sequences.size() && room() && tokens_ < end; ++i)
     if (sequences[i] && sequences[i]->pending() > 1)
       add(sequences[i], i,
           static_cast<uint32_t>(
-              std::min<uint64_t>({sequences[i]->pending(), chunkTokens_, maxTokens_ - tokens_})));
+              std::min<uint64_t>({sequences[i]->pending(), chunkTokens_, end - tokens_})));
   return !chunks_.empty();
 }
 

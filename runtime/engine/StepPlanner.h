@@ -4,6 +4,7 @@
 
 #include "runtime/engine/Engine.h"
 
+#include <limits>
 #include <memory>
 #include <span>
 #include <vector>
@@ -25,8 +26,10 @@ public:
   /// `chunkTokens`: the most tokens that one sequence adds to a step; 0: as many as fit.
   StepPlanner(const Engine &engine, uint32_t chunkTokens);
 
-  /// Plans one step; false when nothing is pending. Null sequences are passed over.
-  bool plan(std::span<const std::unique_ptr<Sequence>> sequences);
+  /// Plans one step; false when nothing is pending. Null sequences are passed over. Pieces of
+  /// prompts have at most `promptTokens` together.
+  bool plan(std::span<const std::unique_ptr<Sequence>> sequences,
+            uint32_t promptTokens = std::numeric_limits<uint32_t>::max());
 
   std::span<const SequenceChunk> chunks() const { return chunks_; }
   std::span<const PlannedChunk> planned() const { return planned_; }

@@ -217,8 +217,9 @@ static Status checkWeightSource(const ProgramDesc &program) {
     LLAMA4_RETURN_IF_ERROR(inRange("weight_seed", source.seed, 0, 0));
   for (size_t i = 0; !source.isStored() && i < program.weights.size(); ++i)
     if (!canMakeUp(program.weights[i].encoding))
-      return badField(atIndex("weights", i) + ".encoding", quoteName(program.weights[i].encoding),
-                      "float32, bfloat16, q8_0 or q4_1, the encodings that weights are made up in");
+      return badField(
+          atIndex("weights", i) + ".encoding", quoteName(program.weights[i].encoding),
+          "an encoding that weights are made up in, such as float32, bfloat16, q8_0 or q4_k");
   return {};
 }
 

@@ -100,6 +100,14 @@ constexpr std::string_view dtypeName(DType dtype) { return dtypeInfo(dtype).name
 /// True for the GGUF block types, whose elements can't be addressed one by one.
 constexpr bool isBlockType(DType dtype) { return dtypeInfo(dtype).blockElements > 1; }
 
+/// The type that people call `name` ("bf16").
+constexpr std::optional<DType> dtypeFromName(std::string_view name) {
+  for (const DTypeInfo &row : kDTypes)
+    if (row.name == name)
+      return row.dtype;
+  return std::nullopt;
+}
+
 /// The type that safetensors headers call `name` ("BF16").
 constexpr std::optional<DType> dtypeFromSafetensors(std::string_view name) {
   for (const DTypeInfo &row : kDTypes)

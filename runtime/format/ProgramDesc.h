@@ -189,7 +189,7 @@ struct Kernel {
 /// One packed tensor of the weights section.
 struct Weight {
   std::string name;               ///< source name(s), unique
-  std::string encoding;           ///< "float32", "bfloat16", "q8_0", "q4_1", ...
+  std::string encoding;           ///< "float32", "bfloat16", "q8_0", "q4_k", ...
   uint64_t rows = 0, columns = 0; ///< logical shape; of one matrix
   uint64_t offset = 0;            ///< into the weights section, a multiple of 64
   uint64_t bytes = 0;             ///< of all matrices

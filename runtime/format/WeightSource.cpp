@@ -2,6 +2,7 @@
 
 #include "runtime/format/WeightSource.h"
 
+#include <algorithm>
 #include <charconv>
 #include <cmath>
 
@@ -44,8 +45,9 @@ std::string weightSourceText(const WeightSource &source) {
 }
 
 bool canMakeUp(std::string_view encoding) {
-  return encoding == "float32" || encoding == "bfloat16" || encoding == "q8_0" ||
-         encoding == "q4_1";
+  constexpr std::string_view known[] = {"float32", "bfloat16", "q8_0", "q4_1",
+                                        "q4_0",    "q5_0",     "q4_k", "q6_k"};
+  return std::find(std::begin(known), std::end(known), encoding) != std::end(known);
 }
 
 } // namespace llama4

@@ -10,10 +10,12 @@
 
 #include "runtime/base/Checked.h"
 #include "runtime/base/ThreadPool.h"
+#include "runtime/format/DType.h"
 #include "runtime/format/FileHeader.h"
 #include "runtime/format/Half.h"
 
 #include <algorithm>
+#include <array>
 #include <atomic>
 #include <cmath>
 #include <cstring>
@@ -39,15 +41,13 @@ bool isVector(const Weight &weight) {
 }
 
 uint64_t panelBytes(const Weight &weight) {
-  const uint64_t blocks = weight.columns / block;
-  uint64_t row = 0;
   if (weight.encoding == "float32")
-    row = weight.columns * 4;
-  else if (weight.encoding == "bfloat16")
-    row = (weight.columns + 1) / 2 * 4;
-  else
-    row = blocks * (weight.encoding == "q8_0" ? 34 : 20);
-  return alignRow(row * panelRows);
+    return alignRow(weight.columns * 4 * panelRows);
+  if (weight.encoding == "bfloat16")
+    return alignRow((weight.columns + 1) / 2 * 4 * panelRows);
+  // Blocks are called as in checkpoints; canMakeUp() knows them all.
+  const DTypeInfo &info = dtypeInfo(dtypeFromName(weight.encoding).value_or(DType::Q8_0));
+  return alignRow(weight.columns / info.blockElements * info.blockBytes * panelRows);
 }
 
 void store16(std::byte *to, uint16_t value) { std::memcpy(to, &value, sizeof(value)); }
@@ -110,6 +110,11 @@ private:
   void bfloat16(uint64_t index, std::span<std::byte> out) const;
   void q8(uint64_t index, std::span<std::byte> out) const;
   void q4(uint64_t index, std::span<std::byte> out) const;
+  void paired(uint64_t index, std::span<std::byte> out, uint64_t blockBytes, float most,
+              std::span<const uint8_t> one) const;
+  void q4k(uint64_t index, std::span<std::byte> out) const;
+  void q5(uint64_t index, std::span<std::byte> out) const;
+  void q6k(uint64_t index, std::span<std::byte> out) const;
 
   const Weight &weight_;
   bool random_;
@@ -190,12 +195,92 @@ void PanelMaker::q4(uint64_t index, std::span<std::byte> out) const {
   }
 }
 
+/// Blocks of `blockBytes` whose scales d stand in front of pairs of them: d float16 [2][16], then
+/// 16 times the rest of both blocks. `most` is the largest magnitude of a quant, `one` the bytes of
+/// a row's block in the panel's order (16 rows of each byte) that decode to 1 at d = 1.
+void PanelMaker::paired(uint64_t index, std::span<std::byte> out, uint64_t blockBytes, float most,
+                        std::span<const uint8_t> one) const {
+  const uint64_t body = (blockBytes - 2) * panelRows, head = 2 * 2 * panelRows;
+  const uint64_t blocks = out.size() / (blockBytes * panelRows), rows = rowsOf(index);
+  const uint16_t scale = toHalf(random_ ? scale_ / most : value_);
+  for (uint64_t b = 0; b < blocks; ++b) {
+    std::byte *pair = out.data() + b / 2 * (2 * body + head);
+    for (uint64_t row = 0; row < rows; ++row)
+      store16(pair + (b % 2 * panelRows + row) * 2, scale);
+    std::byte *to = pair + head + b % 2 * body;
+    for (uint64_t w = 0; random_ && w < body / 8; ++w) {
+      const uint64_t bits = word((index * blocks + b) * (body / 8) + w);
+      std::memcpy(to + w * 8, &bits, sizeof(bits));
+    }
+    for (uint64_t i = 0; !random_ && i < body; ++i)
+      to[i] = static_cast<std::byte>(one[i / panelRows]);
+  }
+}
+
+/// The fifth bits of 32 columns [16] x uint32, then nibbles; 17 is q = 1.
+void PanelMaker::q5(uint64_t index, std::span<std::byte> out) const {
+  std::array<uint8_t, 20> one;
+  one.fill(0x11);
+  std::fill_n(one.begin(), 4, uint8_t{0xff});
+  paired(index, out, 22, 16.0f, one);
+}
+
+/// Per 64 columns: 4 scales, then 4 times (top bits 4 bytes, low bits 8 bytes); 33 is q = 1. The
+/// product of a random scale and quant has a deviation of 1366, sqrt(3) times that is 2366: values
+/// deviate as uniform ones do.
+void PanelMaker::q6k(uint64_t index, std::span<std::byte> out) const {
+  std::array<uint8_t, 208> one;
+  for (size_t i = 0; i < one.size(); ++i) {
+    const size_t at = i % 52;
+    one[i] = at < 4 ? 1 : (at - 4) % 12 < 4 ? 0xaa : 0x11;
+  }
+  paired(index, out, 210, 2366.0f, one);
+}
+
+/// Per 256 columns: d and dmin float16 [16], scales and minima [12][16], nibbles [128][16]. With a
+/// dmin of 7.5 d the values of random scales and minima have the mean 0 and a deviation of 258 d.
+void PanelMaker::q4k(uint64_t index, std::span<std::byte> out) const {
+  constexpr uint64_t blockBytes = 144 * panelRows, heads = 4 * panelRows, mins = 12 * panelRows;
+  const uint64_t rows = rowsOf(index), blocks = out.size() / blockBytes;
+  const float step = random_ ? scale_ / 447.0f : value_;
+  for (uint64_t b = 0; b < blocks; ++b) {
+    std::byte *to = out.data() + b * blockBytes;
+    constexpr uint64_t words = (blockBytes - heads) / 8;
+    for (uint64_t w = 0; random_ && w < words; ++w) {
+      const uint64_t bits = word((index * blocks + b) * words + w);
+      std::memcpy(to + heads + w * 8, &bits, sizeof(bits));
+    }
+    if (!random_) {
+      std::memset(to + heads, 1, 8 * panelRows); // scales of 1, minima of 0
+      std::memset(to + heads + mins, 0x11, blockBytes - heads - mins);
+    }
+    for (uint64_t row = 0; row < rows; ++row) {
+      store16(to + row * 2, toHalf(step));
+      store16(to + (panelRows + row) * 2, toHalf(random_ ? step * 7.5f : 0.0f));
+    }
+  }
+}
+
 void PanelMaker::panel(uint64_t index, std::span<std::byte> out) const {
-  if (weight_.encoding == "float32")
+  const std::string_view encoding = weight_.encoding;
+  if (encoding == "float32")
     return float32(index, out);
-  if (weight_.encoding == "bfloat16")
+  if (encoding == "bfloat16")
     return bfloat16(index, out);
-  return weight_.encoding == "q8_0" ? q8(index, out) : q4(index, out);
+  if (encoding == "q8_0")
+    return q8(index, out);
+  if (encoding == "q4_1")
+    return q4(index, out);
+  if (encoding == "q4_k")
+    return q4k(index, out);
+  if (encoding == "q6_k")
+    return q6k(index, out);
+  constexpr auto nine = [] { // 9 is q = 1
+    std::array<uint8_t, 16> bytes;
+    bytes.fill(0x99);
+    return bytes;
+  }();
+  return encoding == "q5_0" ? q5(index, out) : paired(index, out, 18, 8.0f, nine);
 }
 
 /// Panels that one thread makes at a time.

@@ -10,8 +10,8 @@ import os
 import subprocess
 import unittest
 
-from clitest import (DATA, RUN, compiled, generate_ids, invoke, load_file, main, must, need_level, np,
-                     per_level, run, temp)
+from clitest import (DATA, RUN, compiled, generate_ids, invoke, level_runs, load_file, main, must,
+                     need_level, np, per_level, run, temp)
 
 CASES = ["llama3-text-tied", "llama3-text-untied"]
 # The prompts of each case of which both outputs are at hand.
@@ -174,6 +174,15 @@ class Programs(unittest.TestCase):
         again = json.loads(must("generate", self.model, "--prompt-ids", ids, "-n", 12,
                                 "--ignore-eos", "--json", "--seed", 5))
         self.assertEqual(again["ids"], result["ids"])
+
+    def test_native_target_is_the_level_that_runs_here(self):
+        native = compiled(checkpoint(self.case), "--target", "cpu:native")
+        (code,) = json.loads(must("inspect", native, "--json"))["code"]
+        everything = compiled(checkpoint(self.case))
+        have = [c["level"] for c in json.loads(must("inspect", everything, "--json"))["code"]]
+        best = [level for level in have if level_runs(everything, level)][-1]
+        self.assertEqual(code["level"], best)
+        must("generate", native, "--prompt-ids", "1", "-n", 1, "--ids")
 
     def test_too_much_is_refused(self):
         prompt = ["generate", self.model, "--prompt-ids"]

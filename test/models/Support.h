@@ -41,14 +41,14 @@ struct Model {
     interpreter = std::make_unique<Interpreter>(*module, *params);
   }
 
-  /// Logits of tokens that continue sequence 0 at `position`.
-  HostTensor run(const std::vector<int32_t> &ids, int64_t position) {
+  /// Logits of tokens that continue sequence 0 at `position`; `images` are what they see.
+  HostTensor run(const std::vector<int32_t> &ids, int64_t position, const StepImages &images = {}) {
     Batch batch;
     for (size_t i = 0; i < ids.size(); ++i) {
       batch.positions.push_back(position + static_cast<int64_t>(i));
       batch.sequences.push_back(0);
     }
-    auto logits = runTokens(*interpreter, ids, batch);
+    auto logits = runTokens(*interpreter, ids, batch, images);
     EXPECT_TRUE(logits.ok()) << logits.status().message();
     return logits.ok() ? logits.take() : HostTensor();
   }
@@ -141,6 +141,36 @@ inline std::string errorOf(const std::string &path, const models::ModelOptions &
   auto graph = models::buildModel(*checkpoint, options);
   EXPECT_FALSE(graph.ok());
   return graph.status().message();
+}
+
+/// The dump of what config.json alone declares, without weights.
+inline std::string graphWithoutWeights(const std::string &config,
+                                       const models::ModelOptions &options) {
+  std::string folder = fs::temp_directory_path() / "llama4-config-XXXXXX";
+  folder = mkdtemp(folder.data());
+  std::ofstream(folder + "/config.json") << config;
+  Checkpoint::Options opening;
+  opening.allowMissingWeights = true;
+  auto checkpoint = Checkpoint::open(folder, opening);
+  fs::remove_all(folder);
+  EXPECT_TRUE(checkpoint.ok()) << checkpoint.status().message();
+  if (!checkpoint.ok())
+    return "";
+  auto graph = models::buildModel(*checkpoint, options);
+  EXPECT_TRUE(graph.ok()) << graph.status().message();
+  return graph.ok() ? dumpGraph(**graph) : std::string();
+}
+
+/// `text` with every `from` of `edits` replaced; each must be there.
+inline std::string edited(std::string text,
+                          const std::vector<std::pair<std::string, std::string>> &edits) {
+  for (const auto &[from, to] : edits) {
+    const size_t at = text.find(from);
+    EXPECT_NE(at, std::string::npos) << from;
+    if (at != std::string::npos)
+      text.replace(at, from.size(), to);
+  }
+  return text;
 }
 
 /// How often `part` stands in `text`.

@@ -1,4 +1,9 @@
 // RUN: llama4-opt %s --lm-form-rows --lm-fuse-rows --lm-fuse-epilogue --cse | FileCheck %s
+// RUN: llama4-opt %s --lm-form-rows --lm-fuse-rows --lm-fuse-epilogue=off | FileCheck %s --check-prefix=OFF
+// OFF-LABEL: func.func @residual
+// OFF: lm.linear {{.*}} {lm.unfused = ["lm-fuse-epilogue: not with add: the pass is switched off"]}
+// OFF: lm.row 64
+// OFF: {lm.unfused = [{{.*}}"lm-fuse-epilogue: not with linear: the pass is switched off"]}
 
 !layer = !lm.kv_layer<kind = 0, heads = 2, dim = 16, f32>
 
@@ -66,8 +71,9 @@ func.func @both(%x: tensor<?x64xf32>, %w: tensor<64x64xf32>) -> (tensor<?x64xf32
 // ===== A row reduction needs the whole row: it stays a dispatch of its own =====
 // CHECK-LABEL: func.func @norm
 func.func @norm(%x: tensor<?x64xf32>, %w: tensor<64x64xf32>, %n: tensor<64xf32>) -> tensor<?x64xf32> {
-  // CHECK: lm.linear {{.*}} -> tensor<?x64xf32>{{$}}
+  // CHECK: lm.linear {{.*}} {lm.unfused = ["lm-fuse-epilogue: not with rms_norm: the row work reduces over the row, a tile has only a part of it"]} {{.*}} -> tensor<?x64xf32>{{$}}
   // CHECK: lm.row 64
+  // CHECK: {lm.unfused = ["lm-fuse-epilogue: not with linear: the row work reduces over the row, a tile has only a part of it"]}
   %0 = lm.linear %x, %w : tensor<?x64xf32>, tensor<64x64xf32> -> tensor<?x64xf32>
   %1 = lm.rms_norm %0, %n {eps = 1.0e-5 : f32} : tensor<?x64xf32>, tensor<64xf32>
   return %1 : tensor<?x64xf32>
@@ -86,8 +92,8 @@ func.func @unit(%x: tensor<?x64xf32>, %w: tensor<1040x64xf32>, %cos: tensor<?x52
 // ===== What another op computes in between can't be read before =====
 // CHECK-LABEL: func.func @order
 func.func @order(%x: tensor<?x64xf32>, %w: tensor<64x64xf32>) -> tensor<?x64xf32> {
-  // CHECK: [[A:%.*]] = lm.linear %arg0, %arg1 : {{.*}}{{$}}
-  // CHECK: lm.linear [[A]], %arg1 : {{.*}} epilogue {
+  // CHECK: [[A:%.*]] = lm.linear %arg0, %arg1 {lm.unfused = ["lm-fuse-epilogue: not with {{.*}}: lm.linear is no row work", "lm-fuse-epilogue: not with {{.*}}: an epilogue of another contraction reads it"]} : {{.*}}{{$}}
+  // CHECK: lm.linear [[A]], %arg1 {{.*}} epilogue {
   // CHECK: lm.element [[A]]
   // CHECK-NOT: lm.row
   %0 = lm.linear %x, %w : tensor<?x64xf32>, tensor<64x64xf32> -> tensor<?x64xf32>

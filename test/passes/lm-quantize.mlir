@@ -75,3 +75,23 @@ func.func @main(%x: tensor<?x64xf32>) -> tensor<?x4xf32> attributes {lm.entry = 
   return %l : tensor<?x4xf32>
 }
 }
+
+// -----
+// ===== Rules by name: the last that matches counts, also for a router =====
+// CHECK-LABEL: module attributes {lm.options = {encoding = "q4_k", encoding_for
+module attributes {lm.options = {encoding = "q4_k", encoding_for = [["mlp", "q6_k"], ["down", "as-stored"], ["router", "q8_0"]]}} {
+// CHECK: lm.param @attn.q : tensor<32x256x!lm.block<q4_k>>
+lm.param @attn.q : tensor<32x256xbf16> from #lm.source<"a">
+// CHECK: lm.param @mlp.up : tensor<32x256x!lm.block<q6_k>>
+lm.param @mlp.up : tensor<32x256xbf16> from #lm.source<"b">
+// CHECK: lm.param @mlp.down : tensor<32x256xbf16>
+lm.param @mlp.down : tensor<32x256xbf16> from #lm.source<"c">
+// CHECK: lm.param @router : tensor<4x256x!lm.block<q8_0>>
+lm.param @router : tensor<4x256xbf16> from #lm.source<"r">
+func.func @main(%x: tensor<?x256xf32>) -> tensor<?x4xf32> attributes {lm.entry = #lm.entry<"T", bound = 8>} {
+  %r = lm.load_param @router : tensor<4x256xbf16>
+  %l = lm.linear %x, %r : tensor<?x256xf32>, tensor<4x256xbf16> -> tensor<?x4xf32>
+  %0:2 = lm.route %l top 1 : tensor<?x4xf32> -> tensor<?x1xi32>, tensor<?x1xf32>
+  return %l : tensor<?x4xf32>
+}
+}

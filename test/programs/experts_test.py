@@ -106,7 +106,7 @@ class Experts(unittest.TestCase):
 
     def test_encodings(self):
         for shape in SHAPES[1:5]:
-            for element in ("bf16", "!lm.block<q8_0>", "!lm.block<q4_1>"):
+            for element in ("bf16", "!lm.block<q8_0>", "!lm.block<q4_1>", "!lm.block<q5_0>"):
                 with self.subTest(shape=shape, element=element):
                     self.check(shape, element, 'compute = "float32"', 2e-5)
 

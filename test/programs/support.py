@@ -47,8 +47,10 @@ def write_checkpoint(folder, tensors):
 class RandomProgram:
     """A program of the lm dialect that belongs to no model: `text`, `tensors`, `inputs`."""
 
-    WIDTHS = [16, 32, 33, 40, 64, 96, 100, 160]
-    FORMATS = ["f32", "bf16", "!lm.block<q8_0>", "!lm.block<q4_1>"]
+    WIDTHS = [16, 32, 33, 40, 64, 96, 100, 160, 256, 512]
+    FORMATS = ["f32", "bf16"]
+    # By the columns of a block.
+    BLOCKS = {32: ["q8_0", "q4_1", "q4_0", "q5_0"], 256: ["q4_k", "q6_k"]}
 
     def __init__(self, seed, compute):
         self.random = random.Random(seed)
@@ -103,7 +105,8 @@ class RandomProgram:
     def linear(self):
         name, width = self.random.choice(self.values)
         rows = self.random.choice(self.WIDTHS)
-        formats = self.FORMATS if width % 32 == 0 else self.FORMATS[:2]
+        formats = self.FORMATS + [f"!lm.block<{name}>" for columns, names in self.BLOCKS.items()
+                                  if width % columns == 0 for name in names]
         weight, kind = self.param((rows, width), width ** -0.5, self.random.choice(formats))
         out = self.emit(f"lm.linear {name}, {weight} : {self.rows_type(width)}, {kind} -> "
                         f"{self.rows_type(rows)}", rows)

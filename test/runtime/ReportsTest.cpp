@@ -1,6 +1,6 @@
 //===- ReportsTest.cpp - programs with experts, described -----------------===//
 
-#include "compiler/driver/PlanReport.h"
+#include "compiler/report/PlanReport.h"
 #include "test/runtime/SampleProgram.h"
 #include "tools/llama4-run/Inspect.h"
 

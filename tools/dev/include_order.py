@@ -28,7 +28,7 @@ ROOMS = {
     "compiler/microkernels": "runtime/format",
     "compiler/pack": "compiler/microkernels compiler/checkpoint",
     # front: what a model declares. No MLIR.
-    "compiler/graph": "runtime/format dialects/lm/Shape.h",
+    "compiler/graph": "runtime/format dialects/lm/Shape.h dialects/lm/VisionShape.h",
     "models": "compiler/graph compiler/checkpoint",
     # middle: IR and what transforms it
     "dialects/target": "runtime/format",
@@ -54,7 +54,8 @@ WITH_MLIR = ("dialects", "passes", "compiler/import", "compiler/reference", "com
              "compiler/report", "compiler/emit", "compiler/driver", "tools/llama4-opt",
              "tools/llama4-compile", "tools/bench", "test", "cmake")
 # Shape rules that the front shares with the dialect.
-MLIR_FREE = ("dialects/lm/Shape.h", "dialects/lm/Shape.cpp")
+MLIR_FREE = tuple(f"dialects/lm/{name}" for name in (
+    "Shape.h", "Shape.cpp", "ShapeChecks.h", "VisionShape.h", "VisionShape.cpp"))
 # The only rooms that name an instruction set; the device finds out which one the machine has.
 WITH_INTRINSICS = ("compiler/microkernels", "compiler/target")
 WITH_CPUID = WITH_INTRINSICS + ("runtime/device/cpu", "tools/bench", "test")

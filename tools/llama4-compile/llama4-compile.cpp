@@ -2,9 +2,11 @@
 
 #include "compiler/checkpoint/Inspect.h"
 #include "compiler/driver/Driver.h"
+#include "runtime/base/File.h"
 #include "runtime/format/WeightSource.h"
 
 #include "llvm/ADT/STLExtras.h"
+#include "llvm/ADT/StringExtras.h"
 #include "llvm/Support/CommandLine.h"
 #include "llvm/Support/raw_ostream.h"
 
@@ -27,12 +29,25 @@ static cl::opt<std::string> output("o", cl::desc("Program file to write"), cl::v
 static cl::alias savePath("save-to-serialized-model-path", cl::aliasopt(output), cl::NotHidden,
                           cl::desc("Same as -o"), cl::cat(category));
 static cl::list<std::string> targets("target", cl::CommaSeparated,
-                                     cl::desc("Devices: cpu (all levels, default) or cpu:LEVEL"),
+                                     cl::desc("Devices: cpu (all levels, default), cpu:native or "
+                                              "cpu:LEVEL"),
                                      cl::cat(category));
 static cl::opt<std::string> encoding(
     "quantization-encoding",
-    cl::desc("Format of all matrices: float32, bfloat16, q8_0 or q4_1; default: as stored"),
+    cl::desc("Format of all matrices: float32, bfloat16, q8_0, q6_k, q5_0, q4_k, q4_1 or q4_0; "
+             "default: as stored"),
     cl::cat(category));
+static cl::opt<std::string> isq("isq",
+                                cl::desc("4 or 8: same as --quantization-encoding q4_k or q8_0"),
+                                cl::value_desc("bits"), cl::cat(category));
+static cl::list<std::string> encodingFor(
+    "encoding-for",
+    cl::desc("Format of the matrices in whose name REGEX is found; the last rule counts"),
+    cl::value_desc("REGEX=FORMAT"), cl::cat(category));
+static cl::opt<std::string>
+    encodingPolicy("encoding-policy",
+                   cl::desc("File of such rules, one a line; # begins a comment"),
+                   cl::value_desc("file"), cl::cat(category));
 static cl::opt<std::string>
     compute("compute", cl::desc("bfloat16 (default, fast) or float32 (reference mode)"),
             cl::cat(category));
@@ -71,11 +86,33 @@ static cl::opt<bool>
              cl::desc("Print parameters and memory and stop; config.json alone is enough"),
              cl::cat(category));
 static cl::opt<bool> json("json", cl::desc("Print --plan-only as JSON"), cl::cat(category));
+static cl::opt<std::string>
+    explain("explain", cl::ValueOptional,
+            cl::desc("Print every dispatch, what it costs and why it is not fused, and stop: text "
+                     "(default), json or html; config.json alone is enough"),
+            cl::value_desc("format"), cl::cat(category));
+static cl::opt<double> explainBandwidth("explain-bandwidth", cl::init(25),
+                                        cl::desc("Assumed GB/s that all cores read; default 25"),
+                                        cl::cat(category));
+static cl::opt<double> explainFloatMacs("explain-float-macs", cl::init(50),
+                                        cl::desc("Assumed GMAC/s of a core in float32; default 50"),
+                                        cl::cat(category));
+static cl::opt<double> explainInt8Macs("explain-int8-macs", cl::init(200),
+                                       cl::desc("Assumed GMAC/s of a core in 8 bits; default 200"),
+                                       cl::cat(category));
+static cl::opt<double> explainCores("explain-cores", cl::init(1),
+                                    cl::desc("Assumed cores; default 1"), cl::cat(category));
+static cl::opt<int64_t> explainLength("explain-length", cl::init(1024),
+                                      cl::desc("Tokens that attention sees; default 1024"),
+                                      cl::cat(category));
 static cl::opt<bool> inspect("inspect", cl::desc("Print what the checkpoint holds and stop"),
                              cl::cat(category));
 static cl::opt<bool> trustRemoteCode("trust-remote-code",
                                      cl::desc("Accepted; no remote code is ever run"),
                                      cl::cat(category));
+static cl::opt<unsigned>
+    jobs("jobs", cl::desc("Threads to compile machine code with; default: all processors"),
+         cl::cat(category));
 static cl::opt<bool> verbose("v", cl::desc("Print times and sizes"), cl::cat(category));
 
 template <typename T> static std::optional<T> given(const cl::opt<T> &option) {
@@ -117,6 +154,36 @@ static Status readTargets(DriverOptions &options) {
   return {};
 }
 
+/// "REGEX=FORMAT"; the last = divides, formats have none.
+static Status readRule(const std::string &text, DriverOptions &options) {
+  const size_t at = text.rfind('=');
+  if (at == std::string::npos || at == 0 || at + 1 == text.size())
+    return usage("--encoding-for: found '" + text + "', expected REGEX=FORMAT.");
+  options.encodingFor.emplace_back(text.substr(0, at), text.substr(at + 1));
+  return {};
+}
+
+/// The format of all matrices, then the rules: of the file first, so that flags have the last word.
+static Status readEncodings(DriverOptions &options) {
+  options.encoding = given(encoding);
+  LLAMA4_RETURN_IF_ERROR(checkChoice(isq, {"4", "8"}));
+  if (isq.getNumOccurrences()) {
+    if (options.encoding)
+      return usage("found --isq and --quantization-encoding, expected one of them.");
+    options.encoding = isq == "4" ? "q4_k" : "q8_0";
+  }
+  if (!encodingPolicy.empty()) {
+    constexpr uint64_t mostBytes = 1 << 20;
+    LLAMA4_ASSIGN_OR_RETURN(std::string text, readTextFile(encodingPolicy, mostBytes));
+    for (llvm::StringRef line : llvm::split(text, '\n'))
+      if (line = line.split('#').first.trim(); !line.empty())
+        LLAMA4_RETURN_IF_ERROR(readRule(line.str(), options).in(encodingPolicy));
+  }
+  for (const std::string &rule : encodingFor)
+    LLAMA4_RETURN_IF_ERROR(readRule(rule, options));
+  return {};
+}
+
 /// What to make up, in the one form that the module holds.
 static Status readSyntheticWeights(DriverOptions &options) {
   if (!syntheticWeights.getNumOccurrences())
@@ -126,6 +193,40 @@ static Status readSyntheticWeights(DriverOptions &options) {
     return usage("--synthetic-weights: found '" + syntheticWeights.getValue() +
                  "', expected random:SEED or splat:VALUE with a value up to 65504.");
   options.syntheticWeights = weightSourceText(*source);
+  return {};
+}
+
+/// The report and what it assumes, when there is to be one.
+static Status readExplain(DriverOptions &options) {
+  const std::pair<const cl::opt<double> *, double ExplainOptions::*> limits[] = {
+      {&explainBandwidth, &ExplainOptions::readBytes},
+      {&explainFloatMacs, &ExplainOptions::floatMacs},
+      {&explainInt8Macs, &ExplainOptions::int8Macs},
+      {&explainCores, &ExplainOptions::cores}};
+  ExplainOptions report;
+  bool limited = explainLength.getNumOccurrences() > 0;
+  for (auto [option, member] : limits) {
+    limited |= option->getNumOccurrences() > 0;
+    if (!(option->getValue() > 0 && option->getValue() <= 1e9))
+      return usage("--" + option->ArgStr.str() + ": expected a number above 0, up to 1e9.");
+    report.*member = option->getValue() * (option == &explainCores ? 1 : 1e9);
+  }
+  if (explainLength < 1)
+    return usage("--explain-length: found " + std::to_string(explainLength) +
+                 ", expected at least 1.");
+  report.length = static_cast<uint64_t>(explainLength);
+  if (!explain.getNumOccurrences())
+    return limited ? usage("found limits of a report without --explain, expected both.") : Status();
+  const std::string format = explain.empty() ? "text" : explain.getValue();
+  if (format != "text" && format != "json" && format != "html")
+    return usage("--explain: found '" + format + "', expected text, json or html.");
+  if (planOnly || dumpPhase.getNumOccurrences() || !output.empty())
+    return usage("found --explain with -o, --plan-only or --dump-phase, expected one of them: it "
+                 "prints and stops.");
+  report.format = format == "json"   ? ExplainFormat::Json
+                  : format == "html" ? ExplainFormat::Html
+                                     : ExplainFormat::Text;
+  options.explain = report;
   return {};
 }
 
@@ -144,22 +245,24 @@ static Result<DriverOptions> readOptions() {
   LLAMA4_ASSIGN_OR_RETURN(options.checkpoint, readCheckpoint());
   LLAMA4_RETURN_IF_ERROR(checkChoice(compute, {"bfloat16", "float32"}));
   LLAMA4_RETURN_IF_ERROR(checkChoice(kvType, {"bfloat16", "float32"}));
-  LLAMA4_RETURN_IF_ERROR(
-      checkChoice(encoding, {"as-stored", "float32", "bfloat16", "q8_0", "q4_1"}));
+  LLAMA4_RETURN_IF_ERROR(checkChoice(encoding, {"as-stored", "float32", "bfloat16", "q8_0", "q6_k",
+                                                "q5_0", "q4_k", "q4_1", "q4_0"}));
   options.output = output;
   options.compute = given(compute);
   options.kvType = given(kvType);
-  options.encoding = given(encoding);
+  LLAMA4_RETURN_IF_ERROR(readEncodings(options));
   options.maxLength = given(maxLength);
   options.maxBatchSize = given(maxBatchSize);
   options.maxStepTokens = given(maxStepTokens);
   options.disabledPasses.assign(disablePass.begin(), disablePass.end());
   options.dumpKernels = dumpKernels;
+  options.threads = jobs;
   options.verbose = verbose;
   options.planOnly = planOnly;
   options.json = json;
   LLAMA4_RETURN_IF_ERROR(readSyntheticWeights(options));
   LLAMA4_RETURN_IF_ERROR(readTargets(options));
+  LLAMA4_RETURN_IF_ERROR(readExplain(options));
   if (dumpPhase.getNumOccurrences()) {
     options.dumpPhase = parsePhase(dumpPhase.getValue());
     if (!options.dumpPhase)
@@ -177,7 +280,7 @@ static Result<DriverOptions> readOptions() {
   }
   if (json && !planOnly)
     return usage("found --json without --plan-only, expected both.");
-  if (options.output.empty() && !options.dumpPhase && !planOnly)
+  if (options.output.empty() && !options.dumpPhase && !planOnly && !options.explain)
     return usage("found no output file, expected -o MODEL.l4x.");
   return options;
 }

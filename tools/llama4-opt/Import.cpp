@@ -1,7 +1,7 @@
 //===- Import.cpp - llama4-opt --import -----------------------------------===//
 //
 // llama4-opt --import CHECKPOINT [--compute float32|bfloat16] [--kv-type float32|bfloat16]
-//            [--graph]
+//            [--vision] [--graph]
 //
 // Prints the lm module (or the graph) that a checkpoint's model declares, with locations: what pass
 // tests start from.
@@ -35,16 +35,18 @@ int importMain(int argc, char **argv) {
       path = argv[++i];
     else if (!std::strcmp(argv[i], "--graph"))
       asGraph = true;
+    else if (!std::strcmp(argv[i], "--vision"))
+      options.vision = true;
     else if (!std::strcmp(argv[i], "--compute") && hasValue)
       options.compute = argv[++i];
     else if (!std::strcmp(argv[i], "--kv-type") && hasValue)
       options.kvType =
           !std::strcmp(argv[++i], "bfloat16") ? graph::Element::BF16 : graph::Element::F32;
     else
-      return fail(Status::error(StatusKind::Usage,
-                                std::string("found the argument ") + argv[i] +
-                                    ", expected --import CHECKPOINT, --graph, --compute TYPE or "
-                                    "--kv-type TYPE."));
+      return fail(
+          Status::error(StatusKind::Usage, std::string("found the argument ") + argv[i] +
+                                               ", expected --import CHECKPOINT, --graph, --vision, "
+                                               "--compute TYPE or --kv-type TYPE."));
   }
   if (!path)
     return fail(Status::error(StatusKind::Usage, "--import needs a checkpoint."));

@@ -1,19 +1,22 @@
 //===- Interpret.cpp - llama4-opt --interpret -----------------------------===//
 //
 // llama4-opt --interpret [FILE.mlir] --checkpoint CHECKPOINT [--entry NAME]
-//            --in X.safetensors --out Y.safetensors [--trace]
+//            --in X.safetensors --out Y.safetensors [--trace] [--vision]
 //
 // Runs an lm module (without a file: the module that the checkpoint declares). With `input_ids` in
 // X and no other entry than `step` asked for, it runs `step` and `logits` and writes `logits`
 // f32[T, V]. Any other entry gets its inputs by name (lm.name, or arg0, arg1, ...) and writes out0,
 // out1, ...; `positions` and `sequences` in X describe the batch (default: one sequence from 0).
-// With --trace every intermediate is written too, as "path/op", "#2" for the second of a name.
+// With --vision the module has the image part of the checkpoint; the features of `pixel_values` in
+// X then take the places of the image tokens. With --trace every intermediate is written too, as
+// "path/op", "#2" for the second of a name.
 //
 //===----------------------------------------------------------------------===//
 
 #include "tools/llama4-opt/Interpret.h"
 
 #include "compiler/import/Import.h"
+#include "compiler/reference/Images.h"
 #include "compiler/reference/Interpreter.h"
 #include "compiler/reference/PackRounding.h"
 #include "dialects/lm/Lm.h"
@@ -33,13 +36,13 @@ namespace {
 
 struct Arguments {
   std::string module, checkpoint, entry, in, out;
-  bool trace = false;
+  bool trace = false, vision = false;
 };
 
 Status usage(const std::string &what) {
   return Status::error(StatusKind::Usage,
                        what + ", expected --interpret [FILE.mlir] --checkpoint CHECKPOINT [--entry "
-                              "NAME] --in FILE --out FILE [--trace].");
+                              "NAME] --in FILE --out FILE [--trace] [--vision].");
 }
 
 Result<Arguments> parseArguments(int argc, char **argv) {
@@ -60,6 +63,8 @@ Result<Arguments> parseArguments(int argc, char **argv) {
       *value = argv[++i];
     else if (flag == "--trace")
       arguments.trace = true;
+    else if (flag == "--vision")
+      arguments.vision = true;
     else if (!flag.starts_with("-") && arguments.module.empty())
       arguments.module = flag;
     else if (flag != "--interpret")
@@ -74,8 +79,10 @@ Result<mlir::OwningOpRef<mlir::ModuleOp>>
 loadModule(mlir::MLIRContext &context, const Arguments &arguments, const Checkpoint &checkpoint) {
   mlir::OwningOpRef<mlir::ModuleOp> module;
   if (arguments.module.empty()) {
+    models::ModelOptions options;
+    options.vision = arguments.vision;
     LLAMA4_ASSIGN_OR_RETURN(std::unique_ptr<graph::Graph> graph,
-                            models::buildModel(checkpoint, models::ModelOptions()));
+                            models::buildModel(checkpoint, options));
     module = importGraph(context, *graph);
   } else {
     context.loadDialect<lm::LmDialect, target::TargetDialect, mlir::func::FuncDialect,
@@ -118,6 +125,19 @@ int64_t tokensOf(mlir::func::FuncOp func, const NamedTensors &inputs) {
   return 0;
 }
 
+/// The images that X holds, encoded.
+Result<StepImages> readImages(Interpreter &interpreter, const NamedTensors &inputs,
+                              bool withVision) {
+  StepImages images;
+  auto pixels = inputs.find("pixel_values");
+  if (!withVision || pixels == inputs.end())
+    return images;
+  if (interpreter.module().lookupSymbol("cross_kv"))
+    return encodeImages(interpreter, inputs);
+  LLAMA4_ASSIGN_OR_RETURN(images.features, encodeTiles(interpreter, pixels->second));
+  return images;
+}
+
 Status run(const Arguments &arguments) {
   LLAMA4_ASSIGN_OR_RETURN(Checkpoint checkpoint, Checkpoint::open(arguments.checkpoint));
   mlir::MLIRContext context;
@@ -138,7 +158,10 @@ Status run(const Arguments &arguments) {
   auto ids = inputs.find("input_ids");
   if (ids != inputs.end() && (arguments.entry.empty() || arguments.entry == "step")) {
     LLAMA4_ASSIGN_OR_RETURN(Batch batch, readBatch(inputs, ids->second.rows()));
-    LLAMA4_ASSIGN_OR_RETURN(outputs["logits"], runTokens(interpreter, ids->second.ints, batch));
+    LLAMA4_ASSIGN_OR_RETURN(const StepImages images,
+                            readImages(interpreter, inputs, arguments.vision));
+    LLAMA4_ASSIGN_OR_RETURN(outputs["logits"],
+                            runTokens(interpreter, ids->second.ints, batch, images));
     return writeTensors(arguments.out, outputs);
   }
   const std::string entry = arguments.entry.empty() ? "step" : arguments.entry;

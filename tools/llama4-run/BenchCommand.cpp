@@ -5,6 +5,8 @@
 #include "runtime/engine/Generator.h"
 #include "tools/llama4-run/Common.h"
 
+#include <sys/resource.h>
+
 namespace llama4::run {
 
 namespace {
@@ -20,8 +22,9 @@ struct BenchCommandOptions {
 /// Everything that is reported.
 struct Report {
   BenchResult result;
-  double firstToken = 0; ///< seconds from the start of the program
-  double bandwidth = 0;  ///< bytes a second
+  double firstToken = 0;  ///< seconds from the start of the program
+  uint64_t peakBytes = 0; ///< most resident memory of the process up to the end of the runs
+  double bandwidth = 0;   ///< bytes a second
   double stepSeconds = 0;
   double share = 0; ///< of the bandwidth, in decoding
 };
@@ -36,11 +39,18 @@ Result<double> timeToFirstToken(Engine &engine, const BenchCommandOptions &optio
   return secondsSinceStart();
 }
 
+uint64_t peakMemory() {
+  rusage usage = {};
+  ::getrusage(RUSAGE_SELF, &usage);
+  return static_cast<uint64_t>(usage.ru_maxrss) * 1024;
+}
+
 Result<Report> measure(Engine &engine, const BenchCommandOptions &options) {
   Report report;
   LLAMA4_ASSIGN_OR_RETURN(report.firstToken, timeToFirstToken(engine, options));
   engine.profile().reset();
   LLAMA4_ASSIGN_OR_RETURN(report.result, runBench(engine, options.bench));
+  report.peakBytes = peakMemory(); // the probe takes memory of its own
   LLAMA4_ASSIGN_OR_RETURN(report.bandwidth, measureReadBandwidth(options.model.threads));
   const DecodeTraffic &traffic = report.result.traffic;
   report.stepSeconds = report.result.decode.median() / options.bench.newTokens;
@@ -89,6 +99,7 @@ ordered_json reportJson(const Report &report, const Engine &engine, const Device
        {{"weights", report.result.traffic.weights}, {"cache", report.result.traffic.cache}}},
       {"read_bandwidth_bytes_per_second", report.bandwidth},
       {"share_of_bandwidth", report.share},
+      {"peak_memory_bytes", report.peakBytes},
       {"memory_bytes",
        {{"weights", memory.weights},
         {"arena", memory.arena},
@@ -146,9 +157,10 @@ void printReport(const Report &report, const Engine &engine, const Device &devic
               "of that\n",
               "bytes", humanBytes(traffic.weights).c_str(), humanBytes(traffic.cache).c_str(),
               report.bandwidth / 1e9, report.share * 100);
-  std::printf("%-8s weights %s, transients %s, step %s, cache %s\n", "memory",
+  std::printf("%-8s weights %s, transients %s, step %s, cache %s; at most %s resident\n", "memory",
               humanBytes(memory.weights).c_str(), humanBytes(memory.arena).c_str(),
-              humanBytes(memory.step).c_str(), humanBytes(memory.cache).c_str());
+              humanBytes(memory.step).c_str(), humanBytes(memory.cache).c_str(),
+              humanBytes(report.peakBytes).c_str());
   if (!options.profile)
     return;
   printKernels("prompt", report.result.promptProfile, engine.program().desc());

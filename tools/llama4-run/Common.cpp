@@ -63,6 +63,11 @@ Result<EngineOptions> engineOptions(const ModelOptions &options) {
   return engine;
 }
 
+int &exitCodeWhenDone() {
+  static int code = 0;
+  return code;
+}
+
 void note(const std::string &text) { std::fprintf(stderr, "llama4-run: %s\n", text.c_str()); }
 
 std::string dumpJson(const nlohmann::ordered_json &value) {

@@ -23,7 +23,10 @@ void addInvoke(CLI::App &app, Action &action);
 void addTokenize(CLI::App &app, Action &action);
 void addBench(CLI::App &app, Action &action);
 void addInspect(CLI::App &app, Action &action);
+void addPerplexity(CLI::App &app, Action &action);
+void addServe(CLI::App &app, Action &action);
 void addVerify(CLI::App &app, Action &action);
+void addDiff(CLI::App &app, Action &action);
 
 /// Flags of every subcommand that runs a model.
 struct ModelOptions {
@@ -51,6 +54,8 @@ Result<Session> openSession(const ModelOptions &options);
 /// The engine limits that --memory asks for.
 Result<EngineOptions> engineOptions(const ModelOptions &options);
 
+/// What the program returns when its action has ended well: 0 unless the action sets it.
+int &exitCodeWhenDone();
 /// A line on stderr.
 void note(const std::string &text);
 /// JSON as text, whatever bytes its strings hold.

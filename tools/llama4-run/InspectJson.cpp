@@ -71,7 +71,7 @@ ordered_json generationJson(const GenerationDefaults &defaults) {
 }
 
 ordered_json tensorsJson(const std::vector<EntryTensor> &tensors) {
-  constexpr const char *roles[] = {"ids", "cos", "sin", "batch", "tensor"};
+  constexpr const char *roles[] = {"ids", "cos", "sin", "batch", "tensor", "temperature"};
   ordered_json list = ordered_json::array();
   for (const EntryTensor &tensor : tensors)
     list.push_back({{"name", tensor.name},

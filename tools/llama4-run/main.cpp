@@ -1,7 +1,7 @@
 //===- main.cpp - llama4-run: runs compiled models ------------------------===//
 //
-// Results go to stdout, everything else to stderr. The exit code is 0, 2 for a wrong command line,
-// or the kind of the error (runtime/base/Status.h).
+// Results go to stdout, everything else to stderr. The exit code is 0 (diff: 1 where files differ),
+// 2 for a wrong command line, or the kind of the error (runtime/base/Status.h).
 //
 //===----------------------------------------------------------------------===//
 
@@ -46,8 +46,11 @@ int main(int argc, char **argv) {
     run::addInvoke(app, action);
     run::addTokenize(app, action);
     run::addBench(app, action);
+    run::addPerplexity(app, action);
     run::addInspect(app, action);
     run::addVerify(app, action);
+    run::addDiff(app, action);
+    run::addServe(app, action);
     for (CLI::App *command : app.get_subcommands(nullptr))
       nameEnvironment(*command);
     try {
@@ -58,7 +61,7 @@ int main(int argc, char **argv) {
     Status status = runAction(action);
     if (!status.ok())
       run::note("error: " + status.message());
-    return status.exitCode();
+    return status.ok() ? run::exitCodeWhenDone() : status.exitCode();
   } catch (const std::bad_alloc &) {
     run::note("error: out of memory; give a smaller model, batch or length.");
     return static_cast<int>(StatusKind::OutOfMemory);

@@ -5,7 +5,7 @@
 lm.param @w : tensor<4x40x!lm.block<q4_1>> from #lm.source<"w">
 
 // -----
-// expected-error @+1 {{elements are 'i32', expected f32, bf16, !lm.block<q8_0> or !lm.block<q4_1>}}
+// expected-error @+1 {{elements are 'i32', expected f32, bf16 or blocks of weights such as !lm.block<q8_0>}}
 lm.param @w : tensor<4x32xi32> from #lm.source<"w">
 
 // -----
