@@ -22,7 +22,7 @@ usage: ./setup.sh deps | build | demo | test [--full] | clean [--all]
 environment: LLAMA4_JOBS (parallel jobs), LLAMA4_ORACLES (folder with reference outputs),
   LLAMA4_META_TOKENIZERS (folder with llama3/ and llama4/tokenizer.model),
   LLAMA4_SMOLLM2 (the demo's .gguf file), LLAMA4_FUZZ_SECONDS (a fuzz target's, 60),
-  LLAMA4_FULL (stages of test --full, all of: release asan tsan fuzz robustness mutate peers)
+  LLAMA4_FULL (stages of test --full, all of: release promises asan tsan fuzz robustness mutate peers)
 TEXT
 }
 
@@ -227,13 +227,13 @@ run_test() {
 #---------------------------------------------------------------------------------------- full
 
 # What has no MLIR in it runs under the sanitizers; MLIR as packaged is not built with them.
-sanitized='llama4_(checkpoint|engine|graph|pack|runtime|text)_test'
+sanitized='llama4_(checkpoint|engine|graph|pack|runtime|serve|text)_test'
 
 # stage NAME COMMAND...: runs it when it is asked for, and keeps verdict and time for the report.
 stage() {
   local name=$1 start=$SECONDS verdict=passed
   shift
-  case " ${LLAMA4_FULL:-release asan tsan fuzz robustness mutate peers} " in
+  case " ${LLAMA4_FULL:-release promises asan tsan fuzz robustness mutate peers} " in
   *" $name "*) ;;
   *) return 0 ;;
   esac
@@ -247,6 +247,14 @@ stage() {
 full_release() {
   run_tests release build || return
   note="$(verdict build), $(skipped_tests build | wc -l) skipped"
+}
+
+# All schedules of the numeric contract, the memory bound, and a model of Scout's width.
+full_promises() {
+  LLAMA4_PROMISE_FULL=1 build/test/llama4_promise_test | tee build/promises.log || return
+  python3 tools/bench/memory.py "$LLAMA4_SMOLLM2" || return
+  python3 tools/bench/scout_width.py || return
+  note=$(sed -n 's/^\[==========\] \(.* ran\)/\1/p' build/promises.log | tail -n 1)
 }
 
 # The tests of the rooms without MLIR, and ten times the gate's mutants of their parsers.
@@ -347,6 +355,7 @@ run_full() {
   rm -f build/mutations.md build/peers.md
   test_environment
   stage release full_release
+  stage promises full_promises
   stage asan full_asan
   stage tsan full_tsan
   stage fuzz full_fuzz

@@ -58,6 +58,7 @@ private:
   void awaitRequest(std::chrono::milliseconds most);
   void deadline(std::chrono::milliseconds most);
   void read();
+  void setEof();
   void advance();
   bool advanceHead();
   bool startBody();
@@ -85,7 +86,7 @@ private:
   Phase phase_ = Phase::Idle;
   std::array<char, 16384> chunk_;
   std::string input_; ///< read and not yet used
-  bool reading_ = false, closed_ = false, isBusy_ = false;
+  bool reading_ = false, eof_ = false, closed_ = false, isBusy_ = false;
 
   HttpRequest request_;
   std::optional<http::request_parser<http::string_body>> parser_;
@@ -151,6 +152,8 @@ private:
 };
 
 void Connection::deadline(std::chrono::milliseconds most) {
+  if (closed_)
+    return; // the timer would keep the connection
   readTimer_.expires_after(most);
   readTimer_.async_wait([self = shared_from_this()](error_code error) {
     if (!error)
@@ -188,16 +191,22 @@ void Connection::read() {
   socket_.async_read_some(
       asio::buffer(chunk_), [self = shared_from_this()](error_code error, size_t bytes) {
         self->reading_ = false;
+        // Who has sent its last request may still be reading the answer to it.
         if (error == asio::error::eof && self->phase_ == Phase::Busy && self->ended_)
-          self->last_ = true; // it has sent its last request and still reads the answer
-        else if (error || self->closed_)
+          return self->setEof();
+        if (error || self->closed_)
           return self->close();
-        if (error)
-          return;
         if (self->phase_ != Phase::Closing)
           self->input_.append(self->chunk_.data(), bytes);
         self->advance();
       });
+}
+
+/// The client sends nothing more; another read would never end.
+void Connection::setEof() {
+  eof_ = true;
+  if (writing_.empty())
+    close();
 }
 
 /// Uses the input as far as it goes, then reads on.
@@ -317,8 +326,7 @@ void Connection::schedulePing() {
   if (streams_ && !wrote_ && !ended_)
     sendPiece(exchange_, ": ping\n\n");
   wrote_ = false;
-  if (!closed_)
-    deadline(host_.limits.ping);
+  deadline(host_.limits.ping);
 }
 
 void Connection::refuse(int status, const std::string &message) {
@@ -429,10 +437,12 @@ void Connection::flush() {
 void Connection::written() {
   if (!ended_ || phase_ != Phase::Busy || closed_ || !output_.empty())
     return;
+  if (eof_)
+    return close();
   if (last_)
     return linger();
   asio::post(executor(), [self = shared_from_this()] {
-    if (self->phase_ == Phase::Busy && self->ended_)
+    if (!self->closed_ && self->phase_ == Phase::Busy && self->ended_)
       self->awaitRequest(self->host_.limits.keepAlive);
   });
 }

@@ -123,7 +123,8 @@ TEST_F(SchedulerTest, EveryAnswerEqualsItsSoloRun) {
   std::unique_ptr<Scheduler> scheduler = start({.batcher = {.promptTokensBesideDecode = 8}});
   std::vector<ScheduledRequest> requests;
   for (uint32_t i = 0; i < 24; ++i) { // more than the engine has slots
-    requests.push_back(request(1 + i * 5, i + 1, 3 + i * 2));
+    // A prompt of one token overtakes longer ones that came before.
+    requests.push_back(request(i % 6 == 5 ? 1 : 1 + i * 5, i + 1, 3 + i * 2));
     requests.back().ignoreStop = i % 3 == 0;
     requests.back().sampling.temperature = i % 2 ? 0.9f : 0.0f;
     requests.back().sampling.seed = i;
