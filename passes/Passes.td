@@ -30,13 +30,14 @@ def LmPlanMoe : Pass<"lm-plan-moe", "::mlir::func::FuncOp"> {
     %in = lm.row 64 { element of %x rows %rows, element of %scores, mulf, yield }
     %g = lm.linear %in, %gate by %tiles : ...
     %u = lm.linear %in, %up by %tiles : ...
-    %a = lm.row 32 { silu of %g, times %u, yield }
+    %s = lm.silu %g : ...
+    %a = lm.mul %s, %u : ...
     %d = lm.linear %a, %down by %tiles : ...
     %y = lm.row 64 { element of %d rows %places slot 0, yield }
     ```
   }];
   let statistics = [Statistic<"numPlanned", "planned", "lm.experts taken apart">];
-  let dependentDialects = ["::mlir::arith::ArithDialect", "::mlir::math::MathDialect"];
+  let dependentDialects = ["::mlir::arith::ArithDialect"];
 }
 
 def LmQuantize : Pass<"lm-quantize", "::mlir::ModuleOp"> {

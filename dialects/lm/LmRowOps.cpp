@@ -233,8 +233,7 @@ void KvWriteOp::buildRowBody(OpBuilder &b, SmallVectorImpl<Value> &) {
 }
 
 LogicalResult QuantizeRowsOp::verify() {
-  RankedTensorType input = getInput().getType();
-  if (input.getRank() != 3 && failed(verifyRows(*this, getInput())))
+  if (failed(verifyUnitRows(*this, getInput())))
     return failure();
   auto result = cast<RankedTensorType>(getResult().getType());
   if (result.getShape() != getInput().getType().getShape())

@@ -68,14 +68,8 @@ private:
 
   /// silu(gate) * up
   Value gate(Value gate, Value up) {
-    return row("swiglu", cast<RankedTensorType>(gate.getType()), [&]() -> Value {
-      Value g = element(gate);
-      Value one = arith::ConstantOp::create(builder_, loc_, builder_.getF32FloatAttr(1.0f));
-      Value exp = math::ExpOp::create(builder_, loc_, arith::NegFOp::create(builder_, loc_, g));
-      Value silu =
-          arith::DivFOp::create(builder_, loc_, g, arith::AddFOp::create(builder_, loc_, one, exp));
-      return arith::MulFOp::create(builder_, loc_, silu, element(up));
-    });
+    Value silu = lm::SiluOp::create(builder_, loc_, gate.getType(), gate);
+    return lm::MulOp::create(builder_, loc_, gate.getType(), silu, up);
   }
 
   /// The sum of every token's slots, in the order of its choices.

@@ -2,41 +2,10 @@
 
 #include "runtime/engine/Sampler.h"
 #include "runtime/engine/StepPlanner.h"
+#include "test/engine/CountedAllocations.h"
 #include "test/engine/TinyModel.h"
 
-#include <atomic>
-#include <cstdlib>
 #include <gtest/gtest.h>
-#include <new>
-
-namespace {
-std::atomic<uint64_t> allocations = 0;
-
-void *counted(size_t size, size_t alignment) {
-  ++allocations;
-  void *memory = nullptr;
-  if (::posix_memalign(&memory, alignment < sizeof(void *) ? sizeof(void *) : alignment, size) != 0)
-    std::abort();
-  return memory;
-}
-} // namespace
-
-void *operator new(size_t size) { return counted(size, 16); }
-void *operator new[](size_t size) { return counted(size, 16); }
-void *operator new(size_t size, std::align_val_t alignment) {
-  return counted(size, static_cast<size_t>(alignment));
-}
-void *operator new[](size_t size, std::align_val_t alignment) {
-  return counted(size, static_cast<size_t>(alignment));
-}
-void operator delete(void *memory) noexcept { std::free(memory); }
-void operator delete[](void *memory) noexcept { std::free(memory); }
-void operator delete(void *memory, size_t) noexcept { std::free(memory); }
-void operator delete[](void *memory, size_t) noexcept { std::free(memory); }
-void operator delete(void *memory, std::align_val_t) noexcept { std::free(memory); }
-void operator delete[](void *memory, std::align_val_t) noexcept { std::free(memory); }
-void operator delete(void *memory, size_t, std::align_val_t) noexcept { std::free(memory); }
-void operator delete[](void *memory, size_t, std::align_val_t) noexcept { std::free(memory); }
 
 namespace llama4::test {
 namespace {
@@ -65,7 +34,8 @@ TEST(Allocation, StepsAllocateNothing) {
   }
   std::vector<uint32_t> rows(tinyBatch);
   std::vector<int32_t> tokens(tinyBatch);
-  uint64_t before = allocations;
+  uint64_t before = allocationCount();
+  ASSERT_GT(before, 0u) << "nothing is counted";
   ASSERT_GT(before, 0u); // the count does count
   uint32_t steps = 0;
   bool ok = true;
@@ -90,7 +60,7 @@ TEST(Allocation, StepsAllocateNothing) {
     }
     ++steps;
   }
-  EXPECT_EQ(allocations - before, 0u);
+  EXPECT_EQ(allocationCount() - before, 0u);
   EXPECT_TRUE(ok);
   EXPECT_EQ(steps, 120u);
   EXPECT_FALSE(engine->profile().kernels(program->desc()).empty());

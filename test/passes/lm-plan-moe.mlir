@@ -22,10 +22,8 @@ func.func @step(%x: tensor<?x64xf32>, %logits: tensor<?x4xf32>) -> tensor<?x64xf
   // CHECK: -> tensor<?x2x64xf32>
   // CHECK: [[GATE:%.*]] = lm.linear [[IN]], [[G]] by %tiles {{.*}} -> tensor<?x2x48xf32>
   // CHECK: [[UP:%.*]] = lm.linear [[IN]], [[U]] by %tiles {{.*}} -> tensor<?x2x48xf32>
-  // CHECK: [[A:%.*]] = lm.row 48
-  // CHECK: lm.element [[GATE]]
-  // CHECK: math.exp
-  // CHECK: lm.element [[UP]]
+  // CHECK: [[SILU:%.*]] = lm.silu [[GATE]] : tensor<?x2x48xf32>
+  // CHECK: [[A:%.*]] = lm.mul [[SILU]], [[UP]] : tensor<?x2x48xf32>
   // CHECK: [[OUT:%.*]] = lm.linear [[A]], [[D]] by %tiles {{.*}} -> tensor<?x2x64xf32>
   // Every token's slots, in the order of its choices.
   // CHECK: [[Y:%.*]] = lm.row 64

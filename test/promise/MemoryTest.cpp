@@ -9,42 +9,11 @@
 #include "runtime/engine/Greedy.h"
 #include "runtime/engine/StepPlanner.h"
 #include "runtime/format/KvPages.h"
+#include "test/engine/CountedAllocations.h"
 #include "test/promise/Models.h"
 
 #include <algorithm>
-#include <atomic>
-#include <cstdlib>
 #include <gtest/gtest.h>
-#include <new>
-
-namespace {
-std::atomic<uint64_t> allocations = 0;
-
-void *counted(size_t size, size_t alignment) {
-  ++allocations;
-  void *memory = nullptr;
-  if (::posix_memalign(&memory, std::max(alignment, sizeof(void *)), size) != 0)
-    std::abort();
-  return memory;
-}
-} // namespace
-
-void *operator new(size_t size) { return counted(size, 16); }
-void *operator new[](size_t size) { return counted(size, 16); }
-void *operator new(size_t size, std::align_val_t alignment) {
-  return counted(size, static_cast<size_t>(alignment));
-}
-void *operator new[](size_t size, std::align_val_t alignment) {
-  return counted(size, static_cast<size_t>(alignment));
-}
-void operator delete(void *memory) noexcept { std::free(memory); }
-void operator delete[](void *memory) noexcept { std::free(memory); }
-void operator delete(void *memory, size_t) noexcept { std::free(memory); }
-void operator delete[](void *memory, size_t) noexcept { std::free(memory); }
-void operator delete(void *memory, std::align_val_t) noexcept { std::free(memory); }
-void operator delete[](void *memory, std::align_val_t) noexcept { std::free(memory); }
-void operator delete(void *memory, size_t, std::align_val_t) noexcept { std::free(memory); }
-void operator delete[](void *memory, size_t, std::align_val_t) noexcept { std::free(memory); }
 
 namespace llama4::test {
 namespace {
@@ -178,7 +147,8 @@ TEST_P(Memory, StepsAllocateNothing) {
   StepPlanner planner(*engine_, 11);
   std::vector<uint32_t> rows(modelBatch);
   std::vector<int32_t> tokens(modelBatch);
-  const uint64_t before = allocations;
+  const uint64_t before = allocationCount();
+  ASSERT_GT(before, 0u) << "nothing is counted";
   ASSERT_GT(before, 0u); // the count does count
   uint32_t steps = 0;
   bool ok = true;
@@ -198,7 +168,7 @@ TEST_P(Memory, StepsAllocateNothing) {
       if (const PlannedChunk &chunk = planner.planned()[i]; chunk.reachesEnd)
         ok = sequences_[chunk.sequence]->append({&tokens[i], 1}).ok();
   }
-  EXPECT_EQ(allocations - before, 0u);
+  EXPECT_EQ(allocationCount() - before, 0u);
   EXPECT_TRUE(ok);
   EXPECT_EQ(steps, 100u);
 }
