@@ -1,0 +1,166 @@
+#!/usr/bin/env python3
+"""Measures a saved demo model on held-out scenes, under transformers, and records its answers.
+
+    python models/demo/evaluate.py FOLDER [--mix scene:1] [--record answers.json] [--pictures PLACE]
+
+Each question is a conversation of its own; the answer is decoded greedily in float32 from the
+weights as stored, and counts if it is word for word the expected one. Held-out sample k is drawn
+from (HELD_OUT, k); training draws from other seeds. --record writes what a runtime must reproduce:
+for each question the number of the sample, the answer, its ids and the smallest distance between
+the likeliest token's logit and the next. --pictures writes the tiles as PNG files, k.n.png.
+"""
+import argparse
+import dataclasses
+import hashlib
+import json
+import os
+
+import numpy as np
+import torch
+import transformers
+
+import batches
+import samples
+import scenes
+
+HELD_OUT = 2 * 10 ** 9  # not the scenes that training watches itself by
+LONGEST = 48  # tokens of an answer
+
+
+@dataclasses.dataclass
+class Item:
+    """A question of the held-out set: turn `number` of the k-th sample."""
+
+    k: int
+    sample: samples.Sample
+    number: int
+
+    @property
+    def kind(self):
+        return self.sample.turns[self.number][0]
+
+    @property
+    def question(self):
+        question = self.sample.turns[self.number][1]
+        return question[1] if isinstance(question, tuple) else question
+
+    @property
+    def answer(self):
+        return self.sample.turns[self.number][2]
+
+
+def questions(mix, number, each):
+    """The held-out set: up to `each` questions about each of `number` samples."""
+    result = []
+    for k in range(number):
+        sample = samples.draw(np.random.default_rng([HELD_OUT, k]), mix, scenes.MAX_OBJECTS, each)
+        result += [Item(k, sample, i) for i in range(len(sample.turns))]
+    return result
+
+
+def check_prompts(folder, builder, items):
+    """The ids that training used are those of the folder's tokenizer and chat template."""
+    tokenizer = transformers.AutoTokenizer.from_pretrained(folder)
+    for item in items[:50]:
+        sample = item.sample
+        if item.number and sample.system:
+            continue
+        content = [{"type": "image"}] * len(sample.images) + [{"type": "text",
+                                                              "text": item.question}]
+        messages = [{"role": "system", "content": sample.system}] if sample.system else []
+        text = tokenizer.apply_chat_template(messages + [{"role": "user", "content": content}],
+                                             tokenize=False, add_generation_prompt=True)
+        parts = text.split("<|image|>")
+        found = tokenizer(parts[0], add_special_tokens=False)["input_ids"]
+        for image, part in zip(sample.images, parts[1:]):
+            found += builder.image(*image)
+            found += tokenizer(part, add_special_tokens=False)["input_ids"]
+        expected = builder.prompt(sample, item.number)
+        if found != expected:
+            raise SystemExit(f"{folder}: the template and tokenizer make {found} of "
+                             f"{item.question!r}, training used {expected}")
+
+
+@torch.no_grad()
+def answers(model, builder, items, size=64):
+    """For each item (ids of the answer without the end, smallest margin). Prompts of one length
+    with as many tiles go together, so that no padding is needed."""
+    prompts = [builder.prompt(item.sample, item.number) for item in items]
+    groups = {}
+    for i, (item, prompt) in enumerate(zip(items, prompts)):
+        groups.setdefault((len(prompt), len(item.sample.tiles)), []).append(i)
+    result = [None] * len(items)
+    for (length, tiles), members in sorted(groups.items()):
+        for start in range(0, len(members), size):
+            group = members[start:start + size]
+            pictures = {"pixel_values": batches.normalise(np.stack(
+                [tile for i in group for tile in items[i].sample.tiles]))} if tiles else {}
+            made = model.generate(
+                input_ids=torch.tensor([prompts[i] for i in group]), max_new_tokens=LONGEST,
+                do_sample=False, return_dict_in_generate=True, output_logits=True, **pictures)
+            tokens = made.sequences[:, length:]
+            best = torch.stack(made.logits, 1).topk(2).values
+            margins = best[..., 0] - best[..., 1]
+            for row, i in enumerate(group):
+                ids = tokens[row].tolist()
+                count = ids.index(builder.end) if builder.end in ids else len(ids)
+                margin = margins[row, :count + 1].min().item()
+                result[i] = (ids[:count], round(margin, 5))
+    return result
+
+
+def table(items, right):
+    """A Markdown table of accuracy by kind."""
+    lines = ["| question | asked | right |", "|---|---|---|"]
+    for kind in [*samples.KINDS, "all"]:
+        of = [ok for item, ok in zip(items, right) if kind in (item.kind, "all")]
+        if of:
+            lines.append(f"| {kind} | {len(of)} | {100 * sum(of) / len(of):.1f} % |")
+    return "\n".join(lines)
+
+
+def record(path, folder, builder, items, made):
+    with open(os.path.join(folder, "model.safetensors"), "rb") as f:
+        digest = hashlib.sha256(f.read()).hexdigest()
+    content = {"model_sha256": digest, "transformers": transformers.__version__,
+               "torch": torch.__version__, "held_out": HELD_OUT,
+               "items": [{"sample": i.k, "turn": i.number, "kind": i.kind, "question": i.question,
+                          "expected": i.answer, "answer": builder.tokenizer.decode(ids),
+                          "tokens": ids, "margin": margin}
+                         for i, (ids, margin) in zip(items, made)]}
+    with open(path, "w", encoding="utf-8") as f:
+        json.dump(content, f, indent=0)
+
+
+def main():
+    parser = argparse.ArgumentParser(description=__doc__.split("\n\n")[0])
+    parser.add_argument("folder")
+    parser.add_argument("--mix", type=samples.mixture, default="scene:1")
+    parser.add_argument("--number", type=int, default=500, help="of samples")
+    parser.add_argument("--each", type=int, default=4, help="questions a sample at most")
+    parser.add_argument("--record")
+    parser.add_argument("--pictures")
+    parser.add_argument("--threads", type=int, default=1)
+    options = parser.parse_args()
+    torch.set_num_threads(options.threads)
+    builder = batches.Builder()
+    items = questions(options.mix, options.number, options.each)
+    check_prompts(options.folder, builder, items)
+    model = transformers.Llama4ForConditionalGeneration.from_pretrained(options.folder,
+                                                                        dtype=torch.float32).eval()
+    made = answers(model, builder, items)
+    right = [builder.tokenizer.decode(ids) == item.answer for item, (ids, _) in zip(items, made)]
+    print(table(items, right))
+    if options.record:
+        record(options.record, options.folder, builder, items, made)
+    if options.pictures:
+        from PIL import Image
+        os.makedirs(options.pictures, exist_ok=True)
+        for k, sample in {item.k: item.sample for item in items}.items():
+            for n, tile in enumerate(sample.tiles):
+                path = os.path.join(options.pictures, f"{k}.{n}.png")
+                Image.fromarray(tile).save(path)
+
+
+if __name__ == "__main__":
+    main()

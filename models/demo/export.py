@@ -1,0 +1,24 @@
+#!/usr/bin/env python3
+"""Writes the Hugging Face folder of a training state: the running mean of its weights, in bfloat16.
+
+    python models/demo/export.py STATE FOLDER
+"""
+import os
+import sys
+
+import torch
+
+import checkpoint
+
+
+def export(state_folder, folder):
+    state = torch.load(os.path.join(state_folder, "state.pt"), weights_only=True)
+    names = [name for name, _ in checkpoint.create(0).named_parameters()]
+    checkpoint.save(dict(zip(names, state["mean"])), folder)
+    return state["step"]
+
+
+if __name__ == "__main__":
+    step = export(sys.argv[1], sys.argv[2])
+    size = os.path.getsize(os.path.join(sys.argv[2], "model.safetensors"))
+    print(f"{sys.argv[2]}: step {step}, {size} bytes of weights")
