@@ -4,10 +4,10 @@
 //   mutants_<target> --write FOLDER
 //
 // Runs the target in this process on its seeds, on every file of the folders, and on N damaged
-// forms of all these. Each must end in an answer or a refusal of one sentence, within 10 s of
-// processor time and 512 MiB more than before; some seed must be taken and some mutant refused.
-// What fails is named by number and written to FILE; `--only I` runs that mutant alone. `--write`
-// writes the seeds as files, for libFuzzer.
+// forms of the seeds (of the files where there is no seed). Each must end in an answer or a refusal
+// of one sentence, within 10 s of processor time and 512 MiB more than before; some seed must be
+// taken and some mutant refused. What fails is named by number and written to FILE; `--only I` runs
+// that mutant alone. `--write` writes the seeds as files, for libFuzzer.
 //
 //===----------------------------------------------------------------------===//
 
@@ -23,6 +23,7 @@
 #include <fstream>
 #include <iterator>
 #include <optional>
+#include <span>
 #include <sys/resource.h>
 #include <sys/time.h>
 #include <unistd.h>
@@ -42,6 +43,8 @@ struct Options {
   std::optional<uint64_t> only;
   std::string save = "mutant.bin", write;
   std::vector<std::string> folders;
+  /// How many of the inputs are seeds; they come first.
+  size_t seeds = 0;
 };
 
 /// What runs now, for the handlers of signals.
@@ -123,8 +126,9 @@ void runOne(const std::string &input, const std::string &name) {
   }
 }
 
-std::vector<std::string> readInputs(const Options &options) {
+std::vector<std::string> readInputs(Options &options) {
   std::vector<std::string> inputs = seeds();
+  options.seeds = inputs.size();
   for (const std::string &folder : options.folders) {
     std::vector<fs::path> paths;
     for (const auto &entry : fs::directory_iterator(folder))
@@ -146,10 +150,12 @@ int writeInputs(const std::vector<std::string> &inputs, const std::string &folde
 }
 
 int runAll(const Options &options, const std::vector<std::string> &inputs) {
+  const std::span<const std::string> bases =
+      std::span(inputs).first(options.seeds != 0 ? options.seeds : inputs.size());
   const auto start = std::chrono::steady_clock::now();
   const std::string of = " of seed " + std::to_string(options.seed);
   if (options.only) {
-    runOne(makeMutant(inputs, options.seed, *options.only),
+    runOne(makeMutant(bases, options.seed, *options.only),
            "mutant " + std::to_string(*options.only));
     return 0;
   }
@@ -157,7 +163,7 @@ int runAll(const Options &options, const std::vector<std::string> &inputs) {
     runOne(inputs[i], "input " + std::to_string(i));
   const Tally whole = tally;
   for (uint64_t i = 0; i < options.mutants; ++i)
-    runOne(makeMutant(inputs, options.seed, i), "mutant " + std::to_string(i) + of);
+    runOne(makeMutant(bases, options.seed, i), "mutant " + std::to_string(i) + of);
   const std::chrono::duration<double> time = std::chrono::steady_clock::now() - start;
   std::printf("%zu inputs, %llu taken; %llu mutants%s: %llu taken, %llu refused; %.1f s, %ld MiB\n",
               inputs.size(), static_cast<unsigned long long>(whole.taken),

@@ -1,0 +1,98 @@
+"""Sixteen clients of `llama4-run serve` for eight minutes: texts, chats, streams, several answers, cancels, errors.
+Afterwards memory must have stopped growing, and nothing may be held. `serve_soak.py [SECONDS]`; part of the full test.
+"""
+
+import contextlib
+import json
+import pathlib
+import random
+import sys
+import tempfile
+import threading
+import time
+
+sys.path.insert(0, str(pathlib.Path(__file__).resolve().parent.parent / "clients"))
+import served  # noqa: E402
+
+COMPLETE = "/v1/completions"
+CLIENTS = 16
+MOST_PER_MINUTE = 1 << 20
+
+
+def request_of(chance):
+    prompt = [chance.randrange(3, 250) for _ in range(chance.choice((1, 7, 40, 120)))]
+    return {"prompt": prompt, "max_tokens": chance.randrange(1, 60), "ignore_eos": True, "n": chance.choice((1, 1, 1, 3)),
+            "temperature": chance.choice((0, 1)), "logprobs": chance.choice((None, None, 2)),
+            "echo": chance.random() < 0.2}
+
+
+def client(server, number, until, counts, failures):
+    chance = random.Random(number)
+    while time.monotonic() < until and not failures:
+        kind = chance.choice(("whole", "whole", "stream", "cancel", "wrong", "tokens"))
+        body = request_of(chance)
+        try:
+            if kind == "whole":
+                server.good(COMPLETE, body)
+            elif kind == "stream":
+                assert server.events(COMPLETE, body)[-1] == "[DONE]"
+            elif kind == "wrong":
+                assert server.post(COMPLETE, {**body, "temperature": -1})[0] == 400
+            elif kind == "tokens":
+                assert server.post("/tokenize", {"prompt": "a b c " * chance.randrange(1, 2000)})[0] == 200
+            else:
+                data = json.dumps({**body, "stream": chance.random() < 0.5, "max_tokens": 100}).encode()
+                with server.connect() as connection:
+                    connection.sendall(b"POST %s HTTP/1.1\r\nHost: a\r\nContent-Length: %d\r\n\r\n"
+                                       % (COMPLETE.encode(), len(data)) + data)
+                    connection.settimeout(chance.random() / 20)
+                    with contextlib.suppress(TimeoutError):
+                        connection.recv(1000)
+            counts[kind] = counts.get(kind, 0) + 1
+        except Exception as error:  # noqa: BLE001, told by the main thread
+            failures.append(f"{kind}: {error!r}")
+
+
+def slope(points):
+    """Of the line through (seconds, bytes), in bytes a minute."""
+    count = len(points)
+    mean_x, mean_y = (sum(p[i] for p in points) / count for i in (0, 1))
+    over = sum((x - mean_x) * (y - mean_y) for x, y in points)
+    return 60 * over / sum((x - mean_x) ** 2 for x, _ in points)
+
+
+def main():
+    seconds = float(sys.argv[1]) if len(sys.argv) > 1 else 480
+    warm = min(60, seconds / 3)
+    with tempfile.TemporaryDirectory() as folder:
+        model = served.compile_model(served.DATA / "oracles" / "llama3-text-tied", pathlib.Path(folder) / "tiny.l4x",
+                                     "--compute", "float32")
+        # A small cache: once all its pages have held something, they are the same memory again.
+        with served.Server(model, "--memory", "32MiB", "--no-request-log", "--max-num-queued-reqs", 1000) as server:
+            server.good(COMPLETE, {"prompt": [5], "max_tokens": 1})
+            files, threads = server.open_files(), server.threads()
+            start = time.monotonic()
+            counts, failures, points = {}, [], []
+            clients = [threading.Thread(target=client, args=(server, i, start + seconds, counts, failures))
+                       for i in range(CLIENTS)]
+            for one in clients:
+                one.start()
+            while any(one.is_alive() for one in clients):
+                time.sleep(1)
+                if time.monotonic() - start > warm:
+                    points.append((time.monotonic() - start, server.memory()))
+            server.wait_idle()
+            time.sleep(1)
+            grown = slope(points)
+            print(f"{sum(counts.values())} requests in {seconds:.0f} s ({counts}), memory "
+                  f"{points[-1][1] / 2**20:.1f} MiB, {grown / 2**20:+.3f} MiB a minute", flush=True)
+            assert not failures, failures
+            assert grown <= MOST_PER_MINUTE, "memory grows"
+            assert server.open_files() <= files, "files stay open"
+            assert server.threads() <= threads, "threads stay"
+            server.terminate()
+            assert server.wait() == 0
+
+
+if __name__ == "__main__":
+    main()
