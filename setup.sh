@@ -22,7 +22,8 @@ usage: ./setup.sh deps | build | demo | test [--full] | clean [--all]
 environment: LLAMA4_JOBS (parallel jobs), LLAMA4_ORACLES (folder with reference outputs),
   LLAMA4_META_TOKENIZERS (folder with llama3/ and llama4/tokenizer.model),
   LLAMA4_SMOLLM2 (the demo's .gguf file), LLAMA4_FUZZ_SECONDS (a fuzz target's, 60),
-  LLAMA4_FULL (stages of test --full, all of: release promises asan tsan fuzz robustness mutate peers)
+  LLAMA4_FULL (stages of test --full, all of: release promises asan tsan fuzz robustness mutate peers;
+    the report keeps the rows of the others)
 TEXT
 }
 
@@ -57,8 +58,8 @@ packages=(
   cmake ninja-build ccache git ca-certificates python3 python3-venv xz-utils
   libgtest-dev libgmock-dev nlohmann-json3-dev libflatbuffers-dev flatbuffers-compiler
   libxxhash-dev libssl-dev libcli11-dev zlib1g-dev libzstd-dev libxml2-dev liblzma-dev
-  libboost1.81-dev prometheus-cpp-dev
-  libjpeg62-turbo-dev libpng-dev libwebp-dev
+  libboost1.81-dev prometheus-cpp-dev libspdlog-dev
+  libjpeg62-turbo-dev libpng-dev libwebp-dev libgif-dev libedit-dev libcurl4-openssl-dev
 )
 
 debian_packages() {
@@ -227,13 +228,16 @@ run_test() {
 #---------------------------------------------------------------------------------------- full
 
 # What has no MLIR in it runs under the sanitizers; MLIR as packaged is not built with them.
-sanitized='llama4_(checkpoint|engine|graph|pack|runtime|serve|text)_test'
+sanitized='llama4_(checkpoint|engine|graph|pack|reports|runtime|serve|service|text)_test'
 
-# stage NAME COMMAND...: runs it when it is asked for, and keeps verdict and time for the report.
+all_stages="release promises asan tsan fuzz robustness mutate peers"
+
+# stage NAME COMMAND...: runs it when it is asked for, and keeps its row of the report in build/full,
+# where the rows of stages that ran before it stay.
 stage() {
   local name=$1 start=$SECONDS verdict=passed
   shift
-  case " ${LLAMA4_FULL:-release promises asan tsan fuzz robustness mutate peers} " in
+  case " ${LLAMA4_FULL:-$all_stages} " in
   *" $name "*) ;;
   *) return 0 ;;
   esac
@@ -241,7 +245,9 @@ stage() {
   note=
   "$@" || verdict=FAILED
   [ "$verdict" = passed ] || failed+=("$name")
-  stages+="| $name | $verdict | $(((SECONDS - start) / 60)) min $(((SECONDS - start) % 60)) s | $note |"$'\n'
+  echo "| $name | $verdict | $(((SECONDS - start) / 60)) min $(((SECONDS - start) % 60)) s |" \
+    "$(git rev-parse --short HEAD 2>/dev/null || echo none)$(git diff --quiet HEAD 2>/dev/null || echo +) | $note |" \
+    >build/full/"$name"
 }
 
 full_release() {
@@ -259,20 +265,23 @@ full_promises() {
 
 # The tests of the rooms without MLIR, and ten times the gate's mutants of their parsers.
 full_asan() {
-  local names
+  local names result=0
   compile asan build-asan llama4_test_kernels llama4_tiny_kernels || return
   names=$(ninja -C build-asan -t targets all | sed -nE "s/^($sanitized|mutants_[a-z_]*): phony$/\1/p" |
     grep -v mutants_dump)
   # shellcheck disable=SC2086 # one word per target
-  compile asan build-asan $names || return
-  run_tests asan build-asan -R "^($sanitized|mutants\..*)\$" -E 'mutants\.dump' || return
-  note="$(verdict build-asan); 10,000 mutants a parser"
+  compile asan build-asan $names llama4-run || return
+  LLAMA4_SCHEDULER_OPERATIONS=10000 run_tests asan build-asan -R "^($sanitized|mutants\..*)\$" -E 'mutants\.dump' || result=1
+  note="$(verdict build-asan); 10,000 mutants each of $(grep -c '^mutants_' <<<"$names") parsers"
+  UBSAN_OPTIONS=halt_on_error=1 ASAN_OPTIONS=allocator_may_return_null=1 watched_server build-asan || result=1
+  return $result
 }
 
-# Threads: the pool, the device, the engine.
+# Threads: the pool, the device, the engine, the server.
 full_tsan() {
-  compile tsan build-tsan llama4_runtime_test llama4_engine_test || return
-  run_tests tsan build-tsan -R '^llama4_(runtime|engine)_test$' || return
+  compile tsan build-tsan llama4_runtime_test llama4_engine_test llama4_service_test llama4-run || return
+  TSAN_OPTIONS=halt_on_error=1 LLAMA4_WATCHED=1 on_programs build-tsan test/clients/test_serve.py || return
+  LLAMA4_SCHEDULER_OPERATIONS=10000 run_tests tsan build-tsan -R '^llama4_(runtime|engine|service)_test$' || return
   note=$(verdict build-tsan)
 }
 
@@ -293,6 +302,7 @@ full_fuzz() {
     else
       tail -n 30 "$log" >&2
       say "fuzz_$name failed; its input is build-fuzz/$name.*"
+      note+="$name FAILED, "
       result=1
     fi
   done
@@ -300,12 +310,34 @@ full_fuzz() {
   return $result
 }
 
+# on_programs FOLDER SCRIPT [ARGUMENT...]: a script that starts the programs in a build folder.
+on_programs() {
+  local folder=$1
+  shift
+  LLAMA4_BINARY_DIR=$root/build/bin LLAMA4_RUN=$root/$folder/bin/llama4-run \
+    LLAMA4_TEST_DATA=$root/test/data PYTHONDONTWRITEBYTECODE=1 python3 "$@"
+}
+
 full_robustness() {
-  LLAMA4_BINARY_DIR=$root/build/bin LLAMA4_TEST_DATA=$root/test/data \
-    python3 test/robustness/robustness_test.py 2>&1 | tee build/robustness.log || return
-  LLAMA4_BINARY_DIR=$root/build/bin LLAMA4_TEST_DATA=$root/test/data \
-    python3 test/robustness/serve_limits_test.py 2>&1 | tee -a build/robustness.log || return
-  note=$(sed -n 's/^\(Ran .*\)/\1/p' build/robustness.log | paste -sd ';')
+  local script
+  : >build/robustness.log
+  for script in robustness_test serve_limits_test serve_streams_test serve_operation_test; do
+    LLAMA4_FULL_COUNTS=1 on_programs build "test/robustness/$script.py" 2>&1 |
+      tee -a build/robustness.log || return
+  done
+  LLAMA4_TIMING_TESTS=1 build/test/llama4_serve_test --gtest_filter='*TimeTellsNothing' || return
+  on_programs build test/robustness/serve_soak.py 2>&1 | tee -a build/robustness.log || return
+  note=$(sed -nE 's/^Ran ([0-9]+ tests).*/\1/p; s/^(.* MiB a minute)/\1/p; s/.*counted: (.*)/\1/p' \
+    build/robustness.log | paste -sd ';' | sed 's/;/; /g')
+}
+
+# The server whose every access, or every lock, is watched, under the tests of its clients and limits.
+watched_server() {
+  local folder=$1 script
+  for script in clients/test_serve clients/test_api robustness/serve_limits_test \
+    robustness/serve_streams_test robustness/serve_operation_test; do
+    LLAMA4_WATCHED=1 on_programs "$folder" "test/$script.py" || return
+  done
 }
 
 # Every mutation of tools/dev/mutations must turn a test red.
@@ -326,9 +358,11 @@ full_peers() {
 }
 
 full_report() {
+  local name row
   echo "# Full test of $(date +%F)"
   echo
-  echo "\`./setup.sh test --full\` at commit $(git rev-parse --short HEAD 2>/dev/null || echo none)" \
+  echo "\`./setup.sh test --full\`, the last stages of it at commit" \
+    "$(git rev-parse --short HEAD 2>/dev/null || echo none)" \
     "$(git diff --quiet HEAD 2>/dev/null || echo "with local changes")"
   echo
   echo "- machine: $(sed -n 's/^model name.*: //p' /proc/cpuinfo | head -n 1), $(nproc) cores," \
@@ -336,10 +370,15 @@ full_report() {
   echo "- compiler: $(clang++-22 --version | head -n 1)"
   echo "- reference outputs: $([ -n "${LLAMA4_ORACLES:-}" ] && echo the full set || echo those in test/data)"
   echo
-  echo "| stage | verdict | time | counts |"
-  echo "|---|---|---|---|"
-  echo "$stages"
-  echo "Failed: ${failed[*]:-nothing}."
+  echo "One stage alone: \`LLAMA4_FULL=<stage> ./setup.sh test --full\`; a \`+\` behind the commit means" \
+    "local changes."
+  echo
+  echo "| stage | verdict | time | commit | counts |"
+  echo "|---|---|---|---|---|"
+  for name in $all_stages; do
+    row=build/full/$name
+    if [ -f "$row" ]; then cat "$row"; else echo "| $name | not run | | | |"; fi
+  done
   for part in mutations peers; do
     [ -f "build/$part.md" ] && printf '\n## %s\n\n' "${part^}" && cat "build/$part.md"
   done
@@ -347,22 +386,17 @@ full_report() {
 }
 
 run_full() {
-  local report failed=() stages="" note=""
+  local report failed=() note="" name
   report=docs/measurements/$(date +%F)-full.md
   deps
   PATH="$root/.venv/bin:$PATH" tools/dev/check.sh || failed+=(check)
   compile release build
-  rm -f build/mutations.md build/peers.md
+  [ -n "${LLAMA4_FULL:-}" ] || rm -rf build/full build/mutations.md build/peers.md
+  mkdir -p build/full "$(dirname "$report")"
   test_environment
-  stage release full_release
-  stage promises full_promises
-  stage asan full_asan
-  stage tsan full_tsan
-  stage fuzz full_fuzz
-  stage robustness full_robustness
-  stage mutate full_mutate
-  stage peers full_peers
-  mkdir -p "$(dirname "$report")"
+  for name in $all_stages; do
+    stage "$name" "full_$name"
+  done
   full_report >"$report"
   say "wrote $report"
   [ ${#failed[@]} = 0 ] || say "FAILED: ${failed[*]}"

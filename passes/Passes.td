@@ -44,8 +44,10 @@ def LmQuantize : Pass<"lm-quantize", "::mlir::ModuleOp"> {
   let summary = "Set the formats of weights and of the activations that contractions read";
   let description = [{
     Follows the module's `lm.options`: `encoding` (as-stored, or a format for all matrix weights),
+    `vision_encoding` (the same for those that entry `encode_image` reads; as-stored by default),
     `encoding_for` (a list of ["REGEX", "ENCODING"]: for parameters whose name the expression is
-    found in; the last that matches counts) and `compute`. Norms and biases (rank 1) become f32; the
+    found in; the last that matches counts) and `compute`. Norms, biases and other tensors
+    that row work reads become f32; the
     weights of a router stay as stored unless a rule names them, and its input f32. With `compute = "bfloat16"` every linear over
     block-quantized weights reads its input through `lm.quantize_rows` to `!lm.block<q8_32>`, every
     linear over bf16 weights to bf16; with `compute = "float32"` (the reference mode) inputs stay
@@ -117,6 +119,24 @@ def LmFuseRows : Pass<"lm-fuse-rows", "::mlir::func::FuncOp"> {
   let options = [Option<"off", "off", "bool", "false",
                        "Fuse nothing, and say so in lm.unfused">];
   let statistics = [Statistic<"numFused", "fused", "lm.row ops moved into a consumer">];
+}
+
+def LmSelectLibrary : Pass<"lm-select-library", "::mlir::ModuleOp"> {
+  let summary = "Mark the linears that a library computes";
+  let description = [{
+    With `library = "onednn"` in `lm.options`, linears over the rows of units (of an image tower)
+    whose rows and weights are both f32 or both bf16 get `lm.library`: a unit has the same rows in
+    every step, so that results don't depend on how a step was put together. They take no epilogue
+    and have no core; weights stay in panels, which are blocks that the library knows. Without the
+    option, or with `none`, nothing changes.
+
+    ```mlir
+    %y = lm.linear %x, %w : tensor<?x577x64xf32>, tensor<64x64xf32> -> tensor<?x577x64xf32>
+    // becomes
+    %y = lm.linear %x, %w {lm.library = "onednn"} : ...
+    ```
+  }];
+  let statistics = [Statistic<"numLibrary", "library", "linears that a library computes">];
 }
 
 def LmFuseEpilogue : Pass<"lm-fuse-epilogue", "::mlir::func::FuncOp"> {

@@ -56,6 +56,7 @@ void llama4::buildLmPipeline(OpPassManager &passes, ArrayRef<std::string> disabl
   pipeline.addFusion<LmFuseLinearOptions>("lm-fuse-linear", createLmFuseLinear);
   pipeline.addToEntries(createLmFormRows());
   pipeline.addFusion<LmFuseRowsOptions>("lm-fuse-rows", createLmFuseRows);
+  pipeline.add(createLmSelectLibrary());
   pipeline.addFusion<LmFuseEpilogueOptions>("lm-fuse-epilogue", createLmFuseEpilogue);
   pipeline.addToEntries(createCanonicalizerPass());
   pipeline.addToEntries(createCSEPass());

@@ -184,6 +184,22 @@ Result<std::vector<int64_t>> Config::integers(std::string_view name, int64_t min
   return numbers;
 }
 
+Result<std::vector<double>> Config::numbers(std::string_view name, double min, double max) const {
+  const json *value = read(name);
+  std::vector<double> numbers;
+  if (!value)
+    return numbers;
+  if (!value->is_array() || value->size() > kMaxList)
+    return error(name, show(*value), "a list of at most " + std::to_string(kMaxList) + " numbers");
+  for (const json &element : *value) {
+    const double number = element.is_number() ? element.get<double>() : NAN;
+    if (!(number >= min && number <= max)) // false for NaN as well
+      return error(name, show(element), "numbers from " + show(min) + " to " + show(max));
+    numbers.push_back(number);
+  }
+  return numbers;
+}
+
 Result<std::vector<std::string>> Config::strings(std::string_view name) const {
   const json *value = read(name);
   std::vector<std::string> texts;

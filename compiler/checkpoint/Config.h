@@ -82,6 +82,8 @@ public:
   /// A list of integers in [min, max]; a single integer counts as a list of one (eos_token_id is
   /// written both ways). Absent: empty.
   Result<std::vector<int64_t>> integers(std::string_view name, int64_t min, int64_t max) const;
+  /// A list of finite numbers in [min, max]; absent: empty.
+  Result<std::vector<double>> numbers(std::string_view name, double min, double max) const;
   /// A list of texts; absent: empty.
   Result<std::vector<std::string>> strings(std::string_view name) const;
 

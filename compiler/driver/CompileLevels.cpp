@@ -44,13 +44,16 @@ Result<std::string> serialiseKernels(ModuleOp module) {
 struct Levels {
   std::vector<const microkernels::Level *> levels;
   const cpu::CompileOptions &options;
+  const std::function<void()> &onLevel;
   std::vector<std::optional<Code>> code;
   std::atomic<size_t> next = 0;
 
   /// Compiles levels from `module` until none is left.
   void work(ModuleOp module) {
-    for (size_t i = next++; i < levels.size(); i = next++)
+    for (size_t i = next++; i < levels.size(); i = next++) {
       code[i] = cpu::compileKernels(module, *levels[i], options);
+      onLevel();
+    }
   }
 
   /// The same from bytecode, in a context of its own.
@@ -66,11 +69,10 @@ struct Levels {
 
 } // namespace
 
-Result<std::vector<std::vector<std::byte>>> compileLevels(ModuleOp module,
-                                                          const std::vector<std::string> &levels,
-                                                          unsigned threads,
-                                                          const cpu::CompileOptions &options) {
-  Levels work = {{}, options, {}, 0};
+Result<std::vector<std::vector<std::byte>>>
+compileLevels(ModuleOp module, const std::vector<std::string> &levels, unsigned threads,
+              const cpu::CompileOptions &options, const std::function<void()> &onLevel) {
+  Levels work = {{}, options, onLevel, {}, 0};
   for (const std::string &name : levels) {
     work.levels.push_back(microkernels::findLevel(name));
     if (!work.levels.back())

@@ -3,6 +3,7 @@
 #include "compiler/driver/Driver.h"
 
 #include "compiler/driver/CompileLevels.h"
+#include "compiler/driver/ImageFacts.h"
 #include "compiler/driver/Phases.h"
 #include "compiler/driver/TextSections.h"
 #include "compiler/emit/ArtifactWriter.h"
@@ -10,6 +11,7 @@
 #include "compiler/report/Explain.h"
 #include "compiler/report/PlanReport.h"
 #include "compiler/target/cpu/CpuTarget.h"
+#include "runtime/base/ProgressBar.h"
 #include "runtime/format/Checksum.h"
 
 #include "mlir/IR/MLIRContext.h"
@@ -60,8 +62,11 @@ Status compileCode(ModuleOp module, const DriverOptions &options, ArtifactParts 
   cpu::CompileOptions kernelOptions;
   kernelOptions.dumpDir = options.dumpKernels;
   const std::vector<std::string> levels = getLevels(module);
-  LLAMA4_ASSIGN_OR_RETURN(std::vector<std::vector<std::byte>> objects,
-                          compileLevels(module, levels, options.threads, kernelOptions));
+  ProgressBar progress("code of levels", levels.size());
+  progress.show(0);
+  LLAMA4_ASSIGN_OR_RETURN(
+      std::vector<std::vector<std::byte>> objects,
+      compileLevels(module, levels, options.threads, kernelOptions, [&] { progress.add(1); }));
   for (size_t i = 0; i < levels.size(); ++i) {
     CodeObject object;
     object.target = "cpu";
@@ -84,6 +89,24 @@ Result<std::vector<SourceParam>> findSources(const Checkpoint &checkpoint,
   return sources;
 }
 
+/// Packs the weights into the file, behind everything else.
+Result<ArtifactSummary> packAndWrite(const std::string &output, ArtifactParts parts,
+                                     const std::vector<WeightPlan> &weights,
+                                     const std::vector<SourceParam> &sources) {
+  uint64_t bytes = 0;
+  for (const Weight &weight : parts.program.weights)
+    bytes += sources.empty() ? 0 : weight.bytes;
+  ProgressBar progress("weights", bytes, ProgressBar::Unit::Bytes);
+  auto produce = [&](size_t index, WeightSink &sink) {
+    return pack::packParam(weights[index].spec, sources[index],
+                           [&](std::span<const std::byte> packed) {
+                             progress.add(packed.size());
+                             return sink.write(packed);
+                           });
+  };
+  return writeArtifact(output, std::move(parts), produce);
+}
+
 Status writeProgram(ModuleOp module, const Checkpoint &checkpoint, const DriverOptions &options,
                     StepTimer &timer) {
   ArtifactParts parts;
@@ -98,15 +121,14 @@ Status writeProgram(ModuleOp module, const Checkpoint &checkpoint, const DriverO
   LLAMA4_ASSIGN_OR_RETURN(TextSections text, buildTextSections(checkpoint, parts.program.model));
   parts.tokenizer = std::move(text.tokenizer);
   parts.chatTemplate = std::move(text.chatTemplate);
+  LLAMA4_RETURN_IF_ERROR(readImageFacts(checkpoint, parts.tokenizer, parts.program.images));
   LLAMA4_ASSIGN_OR_RETURN(parts.program.generation, readGenerationDefaults(checkpoint));
   parts.contentId = computeContentId(module, checkpoint);
   timer.done("tokenizer and template");
-  auto produce = [&](size_t index, WeightSink &sink) {
-    return pack::packParam(weights[index].spec, sources[index],
-                           [&](std::span<const std::byte> bytes) { return sink.write(bytes); });
-  };
+  if (options.verbose)
+    llvm::errs() << planReport(parts.program, /*json=*/false);
   LLAMA4_ASSIGN_OR_RETURN(ArtifactSummary summary,
-                          writeArtifact(options.output, std::move(parts), produce));
+                          packAndWrite(options.output, std::move(parts), weights, sources));
   timer.done("weights and file");
   if (options.verbose)
     llvm::errs() << "llama4-compile: " << options.output << ": " << summary.fileBytes

@@ -29,11 +29,14 @@ struct DriverOptions {
   std::optional<std::string> compute;  ///< float32 or bfloat16 (default)
   std::optional<std::string> kvType;   ///< default: float32 with compute float32, else bfloat16
   std::optional<std::string> encoding; ///< as-stored (default) or an encoding
+  std::optional<std::string> visionEncoding; ///< of the image tower; as-stored (default)
+  std::optional<std::string> library;        ///< none (default) or onednn
+  bool textOnly = false;                     ///< without the image part of the checkpoint
   /// Regular expressions and encodings of the parameters in whose name they are found; the last one
   /// that matches counts.
   std::vector<std::pair<std::string, std::string>> encodingFor;
   std::optional<std::vector<std::string>> targets; ///< CPU levels; default: all
-  std::optional<int64_t> maxLength, maxBatchSize, maxStepTokens;
+  std::optional<int64_t> maxLength, maxBatchSize, maxStepTokens, maxStepTiles;
   std::vector<std::string> disabledPasses;
   /// Weights are made up when the program is loaded: a text of weightSourceText(). The checkpoint
   /// then needs no weights.

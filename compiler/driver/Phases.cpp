@@ -110,6 +110,10 @@ static Status setOptions(ModuleOp module, const DriverOptions &options) {
   NamedAttrList list(module->getAttrOfType<DictionaryAttr>(lm::optionsAttrName));
   if (options.encoding || !list.get("encoding"))
     list.set("encoding", builder.getStringAttr(options.encoding.value_or("as-stored")));
+  if (options.visionEncoding)
+    list.set("vision_encoding", builder.getStringAttr(*options.visionEncoding));
+  if (options.library)
+    list.set("library", builder.getStringAttr(*options.library));
   if (!options.encodingFor.empty())
     list.set("encoding_for", encodingRules(builder, options));
   if (options.syntheticWeights)
@@ -139,6 +143,8 @@ Result<ModuleRef> declareModule(MLIRContext &context, const Checkpoint &checkpoi
   model.maxLength = options.maxLength.value_or(model.maxLength);
   model.maxBatchSize = options.maxBatchSize.value_or(model.maxBatchSize);
   model.maxStepTokens = options.maxStepTokens.value_or(model.maxStepTokens);
+  model.maxStepTiles = options.maxStepTiles.value_or(model.maxStepTiles);
+  model.vision = !options.textOnly;
   LLAMA4_ASSIGN_OR_RETURN(std::unique_ptr<graph::Graph> graph,
                           models::buildModel(checkpoint, model));
   for (const std::string &remark : graph->remarks())
@@ -234,6 +240,9 @@ Result<ModuleRef> readModule(MLIRContext &context, const DriverOptions &options)
   LLAMA4_RETURN_IF_ERROR(checkOption("kv-type", options.kvType, optionText(*module, "kv_type")));
   LLAMA4_RETURN_IF_ERROR(
       checkOption("quantization-encoding", options.encoding, optionText(*module, "encoding")));
+  LLAMA4_RETURN_IF_ERROR(checkOption("vision-encoding", options.visionEncoding,
+                                     optionText(*module, "vision_encoding")));
+  LLAMA4_RETURN_IF_ERROR(checkOption("library", options.library, optionText(*module, "library")));
   LLAMA4_RETURN_IF_ERROR(checkOption("synthetic-weights", options.syntheticWeights,
                                      optionText(*module, syntheticWeightsName)));
   LLAMA4_RETURN_IF_ERROR(
@@ -242,6 +251,8 @@ Result<ModuleRef> readModule(MLIRContext &context, const DriverOptions &options)
                                      optionText(*module, "max_batch_size")));
   LLAMA4_RETURN_IF_ERROR(checkOption("max-step-tokens", numberText(options.maxStepTokens),
                                      optionText(*module, "max_step_tokens")));
+  LLAMA4_RETURN_IF_ERROR(checkOption("max-step-tiles", numberText(options.maxStepTiles),
+                                     optionText(*module, "max_step_tiles")));
   Builder builder(&context);
   if (auto found = (*module)->getAttrOfType<DictionaryAttr>(lm::optionsAttrName);
       found && !options.encodingFor.empty() &&

@@ -182,8 +182,10 @@ void Writer::layOut(uint64_t tableBytes) {
   addSection(SectionKind::Tokenizer, parts_.tokenizer.size());
   addSection(SectionKind::ChatTemplate, parts_.chatTemplate.size());
   addSection(SectionKind::Weights, weightsBytes_);
-  header_.features =
-      (stored_ ? 0 : featureMadeUpWeights) | (hasExperts(parts_.program) ? featureExperts : 0);
+  header_.features = (stored_ ? 0 : featureMadeUpWeights) |
+                     (hasExperts(parts_.program) ? featureExperts : 0) |
+                     (hasImages(parts_.program) ? featureImages : 0) |
+                     (hasLibraries(parts_.program) ? featureLibraries : 0);
   header_.fileBytes = end_;
 }
 

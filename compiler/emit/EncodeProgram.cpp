@@ -56,7 +56,7 @@ auto encodeTensor(Builder &builder, const EntryTensor &in) {
   auto name = builder.CreateString(in.name);
   return fb::CreateEntryTensor(builder, name, static_cast<fb::ElementType>(in.type), in.columns,
                                in.rowsPerSymbol, in.rowsFixed, static_cast<fb::InputRole>(in.role),
-                               in.rope, in.temperature);
+                               in.rope, in.temperature, in.grid);
 }
 
 auto encodeCommand(Builder &builder, const Command &in) {
@@ -97,8 +97,11 @@ auto encodeParam(Builder &builder, const KernelParam &in) {
 auto encodeKernel(Builder &builder, const Kernel &in) {
   auto symbol = builder.CreateString(in.symbol);
   auto params = tables(builder, in.params, encodeParam);
+  flatbuffers::Offset<flatbuffers::String> library;
+  if (!in.library.empty())
+    library = builder.CreateSharedString(in.library);
   return fb::CreateKernel(builder, symbol, in.scratchBytes, params, in.macsPerSymbol,
-                          in.weightBytes, in.experts, in.tilesParam);
+                          in.weightBytes, in.experts, in.tilesParam, library);
 }
 
 auto encodeWeight(Builder &builder, const Weight &in) {
@@ -125,6 +128,21 @@ auto encodeTemperature(Builder &builder, const TemperatureTable &in) {
   return fb::CreateTemperatureTable(builder, name, in.attnScale, in.floorScale);
 }
 
+auto encodeGrid(Builder &builder, const RopeGrid &in) {
+  auto name = builder.CreateString(in.name);
+  auto values = builder.CreateVector(in.invFreq);
+  return fb::CreateRopeGrid(builder, name, in.rows, in.columns, values);
+}
+
+auto encodeImages(Builder &builder, const ImageInfo &in) {
+  return fb::CreateImageInfo(builder, static_cast<fb::ImageFamily>(in.family), in.imageSize,
+                             in.patchSize, in.maxTiles, in.tokensPerTile, in.maxFeatureRows,
+                             in.resizeToMaxCanvas, static_cast<fb::ImageFilter>(in.filter),
+                             in.mean[0], in.mean[1], in.mean[2], in.deviation[0], in.deviation[1],
+                             in.deviation[2], in.rescale, in.imageToken, in.patchToken,
+                             in.startToken, in.endToken, in.tileXToken, in.tileYToken);
+}
+
 auto encodeCodeObject(Builder &builder, const CodeObject &in) {
   auto target = builder.CreateString(in.target);
   auto level = builder.CreateString(in.level);
@@ -146,11 +164,19 @@ std::vector<std::byte> encodeProgram(const ProgramDesc &program) {
   auto ropes = tables(builder, program.ropes, encodeRope);
   auto codeObjects = tables(builder, program.codeObjects, encodeCodeObject);
   auto temperatures = tables(builder, program.temperatures, encodeTemperature);
+  // Absent where there is nothing to say, so that programs of text stay as they were.
+  decltype(tables(builder, program.grids, encodeGrid)) grids;
+  decltype(encodeImages(builder, program.images)) images;
+  if (!program.grids.empty())
+    grids = tables(builder, program.grids, encodeGrid);
+  if (program.images.present())
+    images = encodeImages(builder, program.images);
   fb::FinishProgramBuffer(
-      builder, fb::CreateProgram(builder, model, options, generation, entries, kernels, weights,
-                                 kvKinds, ropes, codeObjects, temperatures,
-                                 static_cast<fb::WeightOrigin>(program.weightSource.origin),
-                                 program.weightSource.value, program.weightSource.seed));
+      builder,
+      fb::CreateProgram(builder, model, options, generation, entries, kernels, weights, kvKinds,
+                        ropes, codeObjects, temperatures,
+                        static_cast<fb::WeightOrigin>(program.weightSource.origin),
+                        program.weightSource.value, program.weightSource.seed, grids, images));
   const auto *data = reinterpret_cast<const std::byte *>(builder.GetBufferPointer());
   return {data, data + builder.GetSize()};
 }

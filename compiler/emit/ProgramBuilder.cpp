@@ -1,7 +1,10 @@
 //===- ProgramBuilder.cpp - a planned cmd module as a program -------------===//
 
 #include "compiler/emit/ProgramBuilder.h"
+
+#include "compiler/emit/ModelFacts.h"
 #include "passes/Formats.h"
+#include "passes/kernel/Units.h"
 
 #include "mlir/IR/AffineExpr.h"
 #include "llvm/ADT/StringSwitch.h"
@@ -10,25 +13,6 @@ using namespace mlir;
 using namespace llama4;
 
 namespace {
-
-/// Reads entries of a dictionary attribute; absent ones are the default.
-int64_t getInt(DictionaryAttr dict, StringRef name, int64_t otherwise = 0) {
-  auto attr = dict ? dict.getAs<IntegerAttr>(name) : IntegerAttr();
-  return attr ? attr.getInt() : otherwise;
-}
-
-std::string getString(DictionaryAttr dict, StringRef name, StringRef otherwise = "") {
-  auto attr = dict ? dict.getAs<StringAttr>(name) : StringAttr();
-  return (attr ? attr.getValue() : otherwise).str();
-}
-
-std::vector<int32_t> getIds(DictionaryAttr dict, StringRef name) {
-  std::vector<int32_t> ids;
-  if (auto attr = dict ? dict.getAs<DenseI64ArrayAttr>(name) : DenseI64ArrayAttr())
-    for (int64_t id : attr.asArrayRef())
-      ids.push_back(static_cast<int32_t>(id));
-  return ids;
-}
 
 std::string joinStrings(ArrayAttr strings) {
   std::string text;
@@ -71,13 +55,15 @@ public:
       : module_(module), program_(program), weights_(weights) {}
 
   LogicalResult run() {
-    addModel();
+    describeModel(module_, program_);
     if (failed(addWeightSource()))
       return failure();
     for (auto table : module_.getOps<lm::RopeTableOp>())
       addRope(table);
     for (auto table : module_.getOps<lm::TemperatureTableOp>())
       addTemperature(table);
+    for (auto grid : module_.getOps<lm::RopeGridOp>())
+      addGrid(grid);
     llvm::DenseSet<StringAttr> used;
     module_.walk([&](cmd::WeightOp weight) { used.insert(weight.getParamAttr().getAttr()); });
     for (auto param : module_.getOps<lm::ParamOp>())
@@ -93,10 +79,12 @@ public:
   }
 
 private:
-  void addModel();
   LogicalResult addWeightSource();
   void addRope(lm::RopeTableOp table);
   void addTemperature(lm::TemperatureTableOp table);
+  void addGrid(lm::RopeGridOp grid);
+  LogicalResult addRopeInput(cmd::EntryOp entry, unsigned index, FlatSymbolRefAttr table,
+                             EntryTensor &input);
   LogicalResult addWeight(lm::ParamOp param);
   LogicalResult addKernel(cmd::KernelOp kernel);
   LogicalResult addParam(cmd::KernelOp kernel, Type type, Access access, Kernel &out);
@@ -110,32 +98,10 @@ private:
   ModuleOp module_;
   ProgramDesc &program_;
   std::vector<WeightPlan> &weights_;
-  llvm::StringMap<uint32_t> weightIndex_, kernelIndex_, ropeIndex_, temperatureIndex_;
+  llvm::StringMap<uint32_t> weightIndex_, kernelIndex_, ropeIndex_, temperatureIndex_, gridIndex_;
   llvm::StringMap<AffineMap> grids_;
   std::vector<lm::KvType> kvTypes_; ///< of program_.kvKinds
 };
-
-void ProgramBuilder::addModel() {
-  auto model = module_->getAttrOfType<DictionaryAttr>(lm::modelAttrName);
-  auto options = module_->getAttrOfType<DictionaryAttr>(lm::optionsAttrName);
-  program_.model.family = getString(model, "family", "program");
-  program_.model.name = getString(model, "name");
-  program_.model.licence = getString(model, "licence");
-  program_.model.vocabSize = static_cast<uint32_t>(getInt(model, "vocab_size"));
-  program_.model.hiddenSize = static_cast<uint32_t>(getInt(model, "hidden_size"));
-  program_.model.layers = static_cast<uint32_t>(getInt(model, "num_layers"));
-  program_.model.maxPosition = static_cast<uint64_t>(getInt(model, "max_position"));
-  program_.model.bos = static_cast<int32_t>(getInt(model, "bos_id", -1));
-  program_.model.eos = getIds(model, "eos_ids");
-  program_.model.stop = getIds(model, "stop_ids");
-  program_.model.parametersLeftOut = static_cast<uint64_t>(getInt(model, "parameters_left_out"));
-  program_.options.compute = getString(options, "compute", "float32");
-  program_.options.kvType =
-      getString(options, "kv_type") == "float32" ? ElementType::F32 : ElementType::BF16;
-  program_.options.maxStepTokens = static_cast<uint32_t>(getInt(options, "max_step_tokens", 1));
-  program_.options.maxBatchSize = static_cast<uint32_t>(getInt(options, "max_batch_size", 1));
-  program_.options.maxLength = static_cast<uint64_t>(getInt(options, "max_length", 1));
-}
 
 LogicalResult ProgramBuilder::addWeightSource() {
   auto options = module_->getAttrOfType<DictionaryAttr>(lm::optionsAttrName);
@@ -165,6 +131,16 @@ void ProgramBuilder::addTemperature(lm::TemperatureTableOp op) {
   table.floorScale = static_cast<uint64_t>(op.getFloorScale());
   temperatureIndex_[op.getSymName()] = static_cast<uint32_t>(program_.temperatures.size());
   program_.temperatures.push_back(std::move(table));
+}
+
+void ProgramBuilder::addGrid(lm::RopeGridOp op) {
+  RopeGrid grid;
+  grid.name = op.getSymName().str();
+  grid.rows = static_cast<uint32_t>(op.getRows());
+  grid.columns = static_cast<uint32_t>(op.getColumns());
+  grid.invFreq.assign(op.getInvFreq().begin(), op.getInvFreq().end());
+  gridIndex_[op.getSymName()] = static_cast<uint32_t>(program_.grids.size());
+  program_.grids.push_back(std::move(grid));
 }
 
 /// How a laid out parameter is packed; nothing for a type that has no layout or encoding.
@@ -217,7 +193,8 @@ LogicalResult ProgramBuilder::addWeight(lm::ParamOp param) {
 template <typename T> void setRows(RankedTensorType tensor, T &out) {
   bool fixed = !tensor.isDynamicDim(0);
   out.rowsPerSymbol = fixed ? 0 : static_cast<uint32_t>(lm::getRowsPerSymbol(tensor));
-  out.rowsFixed = fixed ? static_cast<uint32_t>(tensor.getDimSize(0)) : 0;
+  out.rowsFixed =
+      fixed ? static_cast<uint32_t>(tensor.getDimSize(0) * lm::getRowsPerSymbol(tensor)) : 0;
 }
 
 LogicalResult ProgramBuilder::addParam(cmd::KernelOp kernel, Type type, Access access,
@@ -290,6 +267,8 @@ LogicalResult ProgramBuilder::addKernel(cmd::KernelOp kernel) {
   Kernel out;
   out.symbol = kernel.getSymName().str();
   out.scratchBytes = static_cast<uint64_t>(kernel.getScratch().value_or(0));
+  if (auto library = kernel.getFusedOp()->getAttrOfType<StringAttr>(kernel::libraryAttrName))
+    out.library = library.str();
   Access kvAccess = writesState(kernel) ? Access::ReadWrite : Access::Read;
   Block &body = kernel.getBody().front();
   for (Type type : body.getArgumentTypes()) {
@@ -331,6 +310,22 @@ LogicalResult ProgramBuilder::addKv(Operation *op, lm::KvType type) {
   return success();
 }
 
+/// Cosines and sines come from a table by position, or from a grid by place.
+LogicalResult ProgramBuilder::addRopeInput(cmd::EntryOp entry, unsigned index,
+                                           FlatSymbolRefAttr name, EntryTensor &input) {
+  auto grid = gridIndex_.find(name.getValue());
+  if (grid != gridIndex_.end()) {
+    input.grid = grid->second;
+    input.role = input.role == InputRole::Sin ? InputRole::GridSin : InputRole::GridCos;
+    return success();
+  }
+  auto table = ropeIndex_.find(name.getValue());
+  if (table == ropeIndex_.end())
+    return entry.emitOpError("input ") << index << " names " << name << ", which is no rope table";
+  input.rope = table->second;
+  return success();
+}
+
 LogicalResult ProgramBuilder::addInput(cmd::EntryOp entry, unsigned index, Entry &out) {
   Type type = entry.getBody().getArgument(index).getType();
   if (auto kv = dyn_cast<lm::KvType>(type))
@@ -345,13 +340,9 @@ LogicalResult ProgramBuilder::addInput(cmd::EntryOp entry, unsigned index, Entry
                    .Case("sin", InputRole::Sin)
                    .Case("temperature", InputRole::Temperature)
                    .Default(InputRole::Tensor);
-  if (auto rope = dict.getAs<FlatSymbolRefAttr>("rope")) {
-    auto table = ropeIndex_.find(rope.getValue());
-    if (table == ropeIndex_.end())
-      return entry.emitOpError("input ")
-             << index << " names " << rope << ", which is no rope table";
-    input.rope = table->second;
-  }
+  if (auto rope = dict.getAs<FlatSymbolRefAttr>("rope"))
+    if (failed(addRopeInput(entry, index, rope, input)))
+      return failure();
   if (auto temperature = dict.getAs<FlatSymbolRefAttr>("temperature")) {
     auto table = temperatureIndex_.find(temperature.getValue());
     if (table == temperatureIndex_.end())

@@ -330,12 +330,12 @@ Operation *Importer::importVisionNode(const graph::Node &node, Location loc) {
     return lm::UnitAttentionOp::create(
         builder_, loc, type, input(0), input(1), input(2), isPadded ? input(3) : Value(),
         attr("heads"), builder_.getF32FloatAttr(number), isPadded ? attr("groups") : IntegerAttr(),
-        isPadded ? attr("real") : IntegerAttr());
+        isPadded ? attr("real") : IntegerAttr(), target::CoreAttr());
   }
   case OpKind::CrossAttention:
     return lm::CrossAttentionOp::create(builder_, loc, type, input(0), input(1), input(2), input(3),
                                         input(4), input(5), count("heads"), count("groups"),
-                                        APFloat(number));
+                                        APFloat(number), target::CoreAttr());
   default:
     llvm_unreachable("an op that no model declares");
   }

@@ -51,6 +51,16 @@ constexpr AttentionCore kAttention[] = {
 #include "compiler/microkernels/Table.def"
 };
 
+constexpr UnitAttentionCore kUnitAttention[] = {
+#define L4_UNIT_ATTENTION(symbol) {#symbol},
+#include "compiler/microkernels/Table.def"
+};
+
+constexpr CrossAttentionCore kCrossAttention[] = {
+#define L4_CROSS_ATTENTION(symbol) {#symbol},
+#include "compiler/microkernels/Table.def"
+};
+
 constexpr GroupCore kGroup[] = {
 #define L4_GROUP(symbol) {#symbol},
 #include "compiler/microkernels/Table.def"
@@ -124,6 +134,16 @@ const AttentionCore *findAttention(KvType type) {
   return findRowWhere(kAttention, [&](const AttentionCore &core) { return core.type == type; });
 }
 
+const UnitAttentionCore *findUnitAttention() {
+  static_assert(std::size(kUnitAttention) == 1, "the core is found by its kind alone");
+  return kUnitAttention;
+}
+
+const CrossAttentionCore *findCrossAttention() {
+  static_assert(std::size(kCrossAttention) == 1, "the core is found by its kind alone");
+  return kCrossAttention;
+}
+
 const GroupCore &groupCore() {
   static_assert(std::size(kGroup) == 1, "the group core is found by its kind alone");
   return kGroup[0];
@@ -131,6 +151,15 @@ const GroupCore &groupCore() {
 
 int64_t attentionScratchBytes(int64_t group, int64_t headDim, int64_t tokensPerCall) {
   return l4_attention_scratch_bytes(group * tokensPerCall, headDim);
+}
+
+int64_t unitAttentionScratchBytes(int64_t headDim) {
+  static_assert(kUnitAttentionRows == L4_UNIT_ATTENTION_ROWS);
+  return l4_row_attention_scratch_bytes(kUnitAttentionRows, headDim);
+}
+
+int64_t crossAttentionScratchBytes(int64_t group, int64_t headDim, int64_t tokensPerCall) {
+  return l4_row_attention_scratch_bytes(group * tokensPerCall, headDim);
 }
 
 int64_t groupScratchBytes(int64_t experts) { return l4_group_scratch_bytes(experts); }

@@ -21,6 +21,9 @@ inline constexpr int64_t kPanelRows = 16;
 /// Tokens that the generator should give to one attention call: enough for keys and values to be
 /// read once for many queries, few enough for the queries' state to stay in the first-level cache.
 inline constexpr int64_t kAttentionTokens = 16;
+/// Rows of a unit that one call of unit attention takes at most, and that the generator should give
+/// to it: a block of keys is put in order once for all of them.
+inline constexpr int64_t kUnitAttentionRows = 64;
 
 /// How a weight is encoded.
 enum class Encoding : uint8_t {
@@ -76,6 +79,16 @@ struct AttentionCore {
   KvType type;
 };
 
+/// Attention among the rows of one unit, one head.
+struct UnitAttentionCore {
+  std::string_view symbol;
+};
+
+/// Attention of tokens over the images of a pool, the query heads of one KV head.
+struct CrossAttentionCore {
+  std::string_view symbol;
+};
+
 /// The choice of experts and the order of the slots by expert.
 struct GroupCore {
   std::string_view symbol;
@@ -90,6 +103,9 @@ std::span<const AttentionCore> attentionCores();
 const LinearCore *findLinear(Activation activation, Encoding encoding);
 const RowCore *findRow(Encoding encoding);
 const AttentionCore *findAttention(KvType type);
+/// The cores over float32 rows, never null. Owned by the library.
+const UnitAttentionCore *findUnitAttention();
+const CrossAttentionCore *findCrossAttention();
 /// The one core of its kind. Owned by the library.
 const GroupCore &groupCore();
 
@@ -97,6 +113,15 @@ const GroupCore &groupCore();
 /// `tokensPerCall` tokens, with `group` query heads per KV head.
 int64_t attentionScratchBytes(int64_t group, int64_t headDim,
                               int64_t tokensPerCall = kAttentionTokens);
+
+/// Bytes of scratch (64 byte aligned) that the unit attention core needs for calls of up to
+/// kUnitAttentionRows rows.
+int64_t unitAttentionScratchBytes(int64_t headDim);
+
+/// Bytes of scratch (64 byte aligned) that the cross attention core needs for calls of up to
+/// `tokensPerCall` tokens, with `group` query heads per KV head.
+int64_t crossAttentionScratchBytes(int64_t group, int64_t headDim,
+                                   int64_t tokensPerCall = kAttentionTokens);
 
 /// Bytes of scratch (64 byte aligned) that the group core needs.
 int64_t groupScratchBytes(int64_t experts);

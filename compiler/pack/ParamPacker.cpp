@@ -29,7 +29,8 @@ uint64_t paramBytes(const ParamSpec &param) {
   if (param.panels)
     return static_cast<uint64_t>(param.matrices) *
            packedBytes(param.encoding, param.rows, param.cols);
-  return alignRow(static_cast<uint64_t>(param.cols) * sizeof(float));
+  return static_cast<uint64_t>(param.rows) *
+         alignRow(static_cast<uint64_t>(param.cols) * sizeof(float));
 }
 
 /// Refuses what a block of small integers and float16 scales can't stand for.
@@ -48,12 +49,15 @@ static Status checkQuantizable(std::span<const float> values, const SourceTensor
   return {};
 }
 
-/// One padded float32 row.
-static Status packVector(const ParamSpec &param, const SourceParam &source, const ByteSink &sink) {
-  std::vector<float> values(paramBytes(param) / sizeof(float), 0.0f);
-  LLAMA4_RETURN_IF_ERROR(
-      source.readRows(0, 0, 1, std::span(values).first(static_cast<size_t>(param.cols))));
-  return sink(std::as_bytes(std::span(values)));
+/// Padded float32 rows.
+static Status packRows(const ParamSpec &param, const SourceParam &source, const ByteSink &sink) {
+  const auto cols = static_cast<size_t>(param.cols);
+  std::vector<float> values(alignRow(cols * sizeof(float)) / sizeof(float), 0.0f);
+  for (int64_t row = 0; row < param.rows; ++row) {
+    LLAMA4_RETURN_IF_ERROR(source.readRows(0, row, 1, std::span(values).first(cols)));
+    LLAMA4_RETURN_IF_ERROR(sink(std::as_bytes(std::span(values))));
+  }
+  return {};
 }
 
 namespace {
@@ -118,11 +122,11 @@ private:
 
 Status packParam(const ParamSpec &param, const SourceParam &source, const ByteSink &sink) {
   if (param.matrices != source.matrices() || param.rows != source.rows() ||
-      param.cols != source.columns() || (!param.panels && param.matrices * param.rows != 1))
+      param.cols != source.columns() || (!param.panels && param.matrices != 1))
     return Status::internal("tensor " + quoteName(source.tensor(0).name) +
                             ": the parameter's layout has other extents than its source.");
   if (!param.panels)
-    return packVector(param, source, sink);
+    return packRows(param, source, sink);
   if (const int64_t block = microkernels::blockSize(param.encoding).columns; param.cols % block)
     return Status::invalidInput("tensor " + quoteName(source.tensor(0).name) + ": found " +
                                 std::to_string(param.cols) + " columns, expected a multiple of " +

@@ -84,8 +84,11 @@ void quantizeQ8_0(std::span<const float> values, std::span<std::byte> out) {
     const float d = largest / 127.0f;
     const float inverse = d != 0.0f ? 1.0f / d : 0.0f;
     storeHalf(block, d);
-    for (size_t i = 0; i < kBlock; ++i)
-      block[2 + i] = static_cast<std::byte>(static_cast<int8_t>(std::round(x[i] * inverse)));
+    for (size_t i = 0; i < kBlock; ++i) {
+      const float quant = std::round(x[i] * inverse); // no number where x or 1 / d is none
+      const bool fits = quant >= -127.0f && quant <= 127.0f;
+      block[2 + i] = static_cast<std::byte>(static_cast<int8_t>(fits ? quant : 0.0f));
+    }
   }
 }
 

@@ -32,8 +32,10 @@ StringRef kindOf(Operation *op) {
     return linear.getTiles() ? "experts" : "linear";
   if (isa<lm::EmbedOp>(op))
     return "embed";
-  if (isa<lm::AttentionOp>(op))
+  if (isa<lm::AttentionOp, lm::UnitAttentionOp, lm::CrossAttentionOp>(op))
     return "attention";
+  if (lm::isRowMove(op))
+    return "order";
   return isa<lm::GroupByExpertOp>(op) ? "group" : "row";
 }
 
@@ -79,8 +81,8 @@ public:
     work.weightBytes = kernel_.mostWeightBytes(symbol);
     for (const KernelParam &param : kernel_.params)
       if (param.kind == ParamKind::Tensor)
-        work.activationBytes =
-            saturatingAdd(work.activationBytes, saturatingMul(param.rows(symbol), param.rowBytes));
+        work.activationBytes = saturatingAdd(
+            work.activationBytes, saturatingMul(rowsRead(param, symbol), param.rowBytes));
     work.macs = saturatingMul(kernel_.macsPerSymbol, symbol);
     op_->walk([&](lm::KvPutOp put) {
       work.cacheBytes =
@@ -88,6 +90,10 @@ public:
     });
     if (auto attention = dyn_cast<lm::AttentionOp>(op_))
       addAttention(attention, work);
+    if (auto attention = dyn_cast<lm::UnitAttentionOp>(op_))
+      addPairs(attention.getType(), lm::getRowsPerSymbol(attention.getType()), work);
+    if (auto attention = dyn_cast<lm::CrossAttentionOp>(op_))
+      addPairs(attention.getType(), lm::getRowsPerSymbol(attention.getKey().getType()), work);
     if (auto embed = dyn_cast<lm::EmbedOp>(op_))
       addEmbed(embed, work);
     work.flops = saturatingAdd(saturatingMul(work.macs, 2), rowWork(symbol));
@@ -96,6 +102,12 @@ public:
   }
 
 private:
+  /// Rows of a tensor that are read or written: of a pool that rows are taken from, one for each.
+  uint64_t rowsRead(const KernelParam &param, uint64_t symbol) const {
+    const bool isPool = isa<lm::MergeRowsOp>(op_) && param.rowsPerSymbol == 0;
+    return isPool ? std::min<uint64_t>(symbol, param.rowsFixed) : param.rows(symbol);
+  }
+
   /// Every token sees `length` tokens, or its chunk at most. The keys and values of a sequence come
   /// from memory once.
   void addAttention(lm::AttentionOp attention, Work &work) {
@@ -110,6 +122,13 @@ private:
     auto query = cast<RankedTensorType>(attention.getQuery().getType());
     work.macs = saturatingMul(work.symbol,
                               saturatingMul(both, static_cast<uint64_t>(lm::getColumns(query))));
+  }
+
+  /// Attention of every row of `query` over `seen` rows, of its unit or of one image.
+  static void addPairs(RankedTensorType query, int64_t seen, Work &work) {
+    const auto rows = static_cast<uint64_t>(lm::getRowsPerSymbol(query));
+    const auto each = static_cast<uint64_t>(2 * seen * lm::getColumns(query));
+    work.macs = saturatingMul(work.symbol, saturatingMul(rows, each));
   }
 
   /// One row of the table for each token.
@@ -166,6 +185,8 @@ std::vector<std::string> getStrings(ArrayAttr strings) {
 }
 
 std::string getCore(Operation *op) {
+  if (auto library = op->getAttrOfType<StringAttr>("lm.library"))
+    return library.str();
   auto core = op->getAttrOfType<target::CoreAttr>("core");
   return core ? core.getSymbol().str() : "";
 }

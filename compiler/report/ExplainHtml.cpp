@@ -104,7 +104,7 @@ private:
                          options.readBytes / 1e9, options.floatMacs / 1e9, options.int8Macs / 1e9,
                          options.cores)
          << options.length << " tokens.</p>\n<p>";
-    for (const char *kind : {"embed", "row", "linear", "experts", "attention", "group"})
+    for (const char *kind : {"embed", "row", "linear", "experts", "attention", "group", "order"})
       out_ << "<span class=\"key " << kind << "\"></span>" << kind;
     out_ << "</p>\n";
   }

@@ -35,6 +35,15 @@ struct KvNeed {
   uint64_t bytes;            ///< of all sequences
 };
 
+/// What one side of a program with images needs: the image tower, or everything else. Transients
+/// are shared by the sides, the memory has those of the larger one.
+struct SideNeed {
+  WeightSum weights;
+  uint64_t arena = 0;
+  uint64_t step = 0; ///< inputs and outputs; of the image side also the pool that steps read and
+                     ///< the pixels of its pictures
+};
+
 /// What max_batch_size sequences of max_length tokens need; an engine with less memory gives them
 /// less.
 struct MemoryPlan {
@@ -45,7 +54,9 @@ struct MemoryPlan {
   uint64_t scratch = 0; ///< of each thread
   uint64_t step = 0;    ///< inputs and outputs of the entries
   uint64_t cache = 0;
-  uint64_t memory = 0; ///< weights, arena, step and cache
+  uint64_t host = 0;     ///< everything else of a process, as stated (HostMemory.h)
+  uint64_t memory = 0;   ///< the bound: weights, arena, step, cache and host
+  SideNeed vision, text; ///< both together are the sums above; arena: the larger
 };
 
 /// Refers to `program`, which must outlive it.

@@ -14,6 +14,10 @@ ordered_json sumJson(const WeightSum &sum) {
   return {{"tensors", sum.tensors}, {"parameters", sum.parameters}, {"bytes", sum.bytes}};
 }
 
+ordered_json sideJson(const SideNeed &side) {
+  return {{"weights", sumJson(side.weights)}, {"arena", side.arena}, {"step", side.step}};
+}
+
 } // namespace
 
 ordered_json planJson(const ProgramDesc &program, const MemoryPlan &plan) {
@@ -37,6 +41,9 @@ ordered_json planJson(const ProgramDesc &program, const MemoryPlan &plan) {
                        {"bound", entry.bound},
                        {"dispatches", entry.commands.size()},
                        {"arena_bytes", entry.arenaBytes()}});
+  ordered_json sides = nullptr; // of a program without images
+  if (program.images.present())
+    sides = {{"vision", sideJson(plan.vision)}, {"text", sideJson(plan.text)}};
   return {{"family", program.model.family},
           {"layers", program.model.layers},
           {"parameters", plan.weights.parameters},
@@ -50,12 +57,14 @@ ordered_json planJson(const ProgramDesc &program, const MemoryPlan &plan) {
           {"encodings", std::move(encodings)},
           {"entries", std::move(entries)},
           {"kv", std::move(kv)},
+          {"sides", std::move(sides)},
           {"scratch_bytes_per_thread", plan.scratch},
           {"memory_bytes",
            {{"weights", plan.weights.bytes},
             {"arena", plan.arena},
             {"step", plan.step},
             {"cache", plan.cache},
+            {"host", plan.host},
             {"all", plan.memory}}}};
 }
 
@@ -69,6 +78,12 @@ std::string modelText(const ProgramDesc &program, uint64_t parameters) {
     return text + shortCount(parameters) + ")";
   return text + "text; " + shortCount(saturatingAdd(parameters, model.parametersLeftOut)) +
          " with " + shortCount(model.parametersLeftOut) + " of the vision part, which is left out)";
+}
+
+/// What the sides of a program with images need.
+std::string sideText(const SideNeed &side) {
+  return "weights " + humanSize(side.weights.bytes) + " (" + shortCount(side.weights.parameters) +
+         " parameters) + transients " + humanSize(side.arena) + " + step " + humanSize(side.step);
 }
 
 std::string line(std::string name, const std::string &text) {
@@ -100,11 +115,17 @@ std::string planText(const ProgramDesc &program, const MemoryPlan &plan) {
                           (need.kind->chunkTokens
                                ? ", chunks of " + std::to_string(need.kind->chunkTokens) + " tokens"
                                : ""));
-  return text +
-         line("memory", "weights " + humanSize(plan.weights.bytes) + " + transients " +
-                            humanSize(plan.arena) + " + step " + humanSize(plan.step) +
-                            " + cache " + humanSize(plan.cache) + " = " + humanSize(plan.memory) +
-                            ", and " + humanSize(plan.scratch) + " for each thread");
+  if (program.images.present()) {
+    text += line("vision", sideText(plan.vision) + ", the pool of images in it");
+    text += line("text", sideText(plan.text));
+  }
+  text += line("host", humanSize(plan.host) + " for everything else: program, code, tokenizer, "
+                                              "tables");
+  return text + line("memory", "weights " + humanSize(plan.weights.bytes) + " + transients " +
+                                   humanSize(plan.arena) + " + step " + humanSize(plan.step) +
+                                   " + cache " + humanSize(plan.cache) + " + host " +
+                                   humanSize(plan.host) + " = " + humanSize(plan.memory) +
+                                   ", and " + humanSize(plan.scratch) + " for each thread");
 }
 
 std::string jsonText(const ordered_json &json) {

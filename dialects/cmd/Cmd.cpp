@@ -42,11 +42,13 @@ LogicalResult BufferType::verify(function_ref<InFlightDiagnostic()> emitError,
 
 bool cmd::isBinding(Type type) { return !isa<lm::BatchType>(type); }
 
-static bool isContraction(Operation &op) { return isa<lm::LinearOp, lm::AttentionOp>(op); }
+static bool isContraction(Operation &op) {
+  return isa<lm::LinearOp, lm::AttentionOp, lm::UnitAttentionOp, lm::CrossAttentionOp>(op);
+}
 
 Operation *KernelOp::getFusedOp() {
   for (Operation &op : getBody().front())
-    if (isa<lm::EmbedOp, lm::RowOp, lm::LinearOp, lm::AttentionOp, lm::GroupByExpertOp>(op))
+    if (lm::isKernelWork(&op))
       return &op;
   return nullptr;
 }
@@ -60,8 +62,8 @@ LogicalResult KernelOp::verify() {
     return emitOpError("holds more than one contraction, expected at most one");
   Operation *fused = getFusedOp();
   if (!fused || fused->getNextNode() != yield || fused != &block.front())
-    return emitOpError("must hold exactly one lm.embed, lm.row, lm.linear, lm.attention or "
-                       "lm.group_by_expert");
+    return emitOpError("must hold exactly one lm.embed, lm.row, lm.linear, attention, "
+                       "lm.group_by_expert or order of rows");
   if (!llvm::equal(yield.getValues(), fused->getResults()))
     return emitOpError("must yield the results of its op in order");
   for (Type type : block.getArgumentTypes())

@@ -41,6 +41,10 @@ inline constexpr llvm::StringLiteral argRoleAttrName = "lm.role";
 inline constexpr llvm::StringLiteral argRopeAttrName = "lm.rope";
 inline constexpr llvm::StringLiteral argTemperatureAttrName = "lm.temperature";
 
+/// The entry that makes features of pictures. Its matrices are those of the image tower, which has
+/// an encoding of its own.
+inline constexpr llvm::StringLiteral towerEntryName = "encode_image";
+
 /// The largest bound that an entry's symbol may have.
 inline constexpr int64_t maxEntryBound = 1 << 24;
 
@@ -60,6 +64,12 @@ int64_t getRowsPerSymbol(mlir::RankedTensorType type);
 /// K where a row op or the epilogue of a contraction runs on the rows of tensors [?, K, N], the
 /// slots of a mixture of experts; 0 where it runs on those of tensors [?, N].
 int64_t getRowSlots(mlir::Operation *op);
+
+/// True for the ops that put rows in another order (`lm.patches` to `lm.merge_rows`).
+bool isRowMove(mlir::Operation *op);
+
+/// True for the ops of which a kernel holds exactly one.
+bool isKernelWork(mlir::Operation *op);
 
 /// Rows of one matrix of a weight: N of [N, K] and of [E, N, K].
 int64_t getMatrixRows(mlir::RankedTensorType type);

@@ -111,6 +111,12 @@ LogicalResult LmDialect::verifyOperationAttribute(Operation *op, NamedAttribute 
       return op->emitError("'lm.unfused' must be a list of strings");
     return success();
   }
+  if (attr.getName() == "lm.library") {
+    auto library = dyn_cast<StringAttr>(attr.getValue());
+    if (!isa<LinearOp>(op) || !library || library.getValue() != "onednn")
+      return op->emitError("'lm.library' must be \"onednn\" on an lm.linear");
+    return success();
+  }
   return op->emitError("unknown attribute '") << attr.getName().getValue() << "' of the lm dialect";
 }
 
@@ -191,6 +197,17 @@ int64_t lm::getRowSlots(Operation *op) {
     return slotsOf(linear.getInput());
   auto row = dyn_cast<RowOp>(op);
   return row && !row.getOutputs().empty() ? slotsOf(row.getOutputs().front()) : 0;
+}
+
+bool lm::isRowMove(Operation *op) {
+  return isa<PatchesOp, InsertRowOp, FitRowsOp, SpreadRowsOp, ReshapeOp, ConcatOp, PixelShuffleOp,
+             MergeRowsOp>(op);
+}
+
+bool lm::isKernelWork(Operation *op) {
+  return isa<EmbedOp, RowOp, LinearOp, AttentionOp, GroupByExpertOp, UnitAttentionOp,
+             CrossAttentionOp>(op) ||
+         isRowMove(op);
 }
 
 int64_t lm::getMatrixRows(RankedTensorType type) { return type.getDimSize(type.getRank() - 2); }

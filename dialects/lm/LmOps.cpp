@@ -93,17 +93,16 @@ static LogicalResult verifyEpilogue(Operation *op, Region &region, unsigned argu
 
 static constexpr int64_t maxParamElements = int64_t{1} << 44;
 
-/// A laid out parameter: matrices in panels, vectors as a row of f32.
+/// A laid out parameter: matrices in panels; vectors and the rows of a matrix as rows of f32.
 static LogicalResult verifyLayout(Operation *op, RankedTensorType type) {
   if (!type.getEncoding())
     return success();
   auto layout = dyn_cast<target::LayoutAttr>(type.getEncoding());
+  bool isRow = layout && layout.getKind() == "row";
   bool fits =
-      layout && (type.getRank() == 1 ? layout.getKind() == "row" && type.getElementType().isF32()
-                                     : layout.getKind() == "panels");
+      layout && (isRow ? type.getRank() <= 2 && type.getElementType().isF32() : type.getRank() > 1);
   if (!fits)
-    return op->emitOpError("type is ")
-           << type << ", expected matrices in panels and vectors as a row of f32";
+    return op->emitOpError("type is ") << type << ", expected matrices in panels, or rows of f32";
   return success();
 }
 

@@ -210,11 +210,11 @@ def Lm_UnitAttentionOp : Lm_Op<"unit_attention", [Pure, AllTypesMatch<["query", 
   let arguments = (ins RankedTensorOf<[F32]>:$query, RankedTensorOf<[F32]>:$key,
                        RankedTensorOf<[F32]>:$value, Optional<RankedTensorOf<[I32]>>:$pictures,
                        I64Attr:$heads, F32Attr:$scale, OptionalAttr<I64Attr>:$groups,
-                       OptionalAttr<I64Attr>:$real);
+                       OptionalAttr<I64Attr>:$real, OptionalAttr<Target_CoreAttr>:$core);
   let results = (outs RankedTensorOf<[F32]>:$result);
   let assemblyFormat = [{
-    $query `,` $key `,` $value (`pictures` $pictures^)? `heads` $heads `scale` $scale attr-dict `:`
-    type($query) (`,` type($pictures)^)?
+    $query `,` $key `,` $value (`pictures` $pictures^)? `heads` $heads `scale` $scale
+    (`core` $core^)? attr-dict `:` type($query) (`,` type($pictures)^)?
   }];
   let hasVerifier = 1;
 }
@@ -237,11 +237,11 @@ def Lm_CrossAttentionOp : Lm_Op<"cross_attention", [Pure, AllTypesMatch<["query"
   let arguments = (ins RankedTensorOf<[F32]>:$query, RankedTensorOf<[F32]>:$key,
                        RankedTensorOf<[F32]>:$value, RankedTensorOf<[I32]>:$first,
                        RankedTensorOf<[I32]>:$count, RankedTensorOf<[I32]>:$tiles, I64Attr:$heads,
-                       I64Attr:$groups, F32Attr:$scale);
+                       I64Attr:$groups, F32Attr:$scale, OptionalAttr<Target_CoreAttr>:$core);
   let results = (outs RankedTensorOf<[F32]>:$result);
   let assemblyFormat = [{
     $query `,` $key `,` $value `,` $first `,` $count `,` $tiles `heads` $heads `groups` $groups
-    `scale` $scale attr-dict `:` type($query) `,` type($key) `,` type($first) `,` type($tiles)
+    `scale` $scale (`core` $core^)? attr-dict `:` type($query) `,` type($key) `,` type($first) `,` type($tiles)
   }];
   let hasVerifier = 1;
 }

@@ -86,6 +86,8 @@ static void declareStep(const Decoder &decoder, const ModelConfig &config,
 static void describeVision(Graph &graph, const ModelConfig &config, const ModelOptions &options) {
   graph.model["image_token_id"] = config.imageTokenId;
   graph.model["image_size"] = config.vision.imageSize;
+  graph.model["patch_size"] = config.vision.patchSize;
+  graph.model["tokens_per_tile"] = config.vision.tokens();
   graph.model["max_image_tiles"] = config.vision.maxTiles;
   graph.options["max_step_tiles"] = options.maxStepTiles;
   graph.options["max_feature_rows"] = poolImages(config, options) * imageRows(config);

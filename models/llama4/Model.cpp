@@ -76,6 +76,7 @@ static void describeVision(Graph &graph, const ModelConfig &config, const ModelO
   const llama4vision::VisionConfig &vision = *config.vision;
   graph.model["image_token_id"] = vision.imageTokenId;
   graph.model["image_size"] = vision.imageSize;
+  graph.model["patch_size"] = vision.patchSize;
   graph.model["tokens_per_tile"] = vision.tokensPerTile();
   graph.options["max_step_tiles"] = options.maxStepTiles;
   graph.options["max_feature_rows"] = featureRows(config, options);

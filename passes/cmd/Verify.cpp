@@ -32,7 +32,8 @@ LogicalResult verifyPlace(const cmd::Lifetime &lifetime, uint64_t arena) {
 LogicalResult verifyKernel(cmd::KernelOp kernel) {
   if (!kernel.getScratch())
     return kernel.emitOpError("has no scratch size; run cmd-schedule");
-  if (failed(verifyWeights(kernel.getFusedOp())))
+  if (failed(verifyWeights(kernel.getFusedOp())) ||
+      failed(kernel::verifyLibrary(kernel.getFusedOp())))
     return failure();
   AffineMap grid = kernel::kernelGrid(kernel.getFusedOp());
   if (!grid)

@@ -38,6 +38,13 @@ void kernel::callCore(Ir &ir, StringRef symbol, ValueRange arguments) {
   ir.make<LLVM::CallOp>(callee, arguments);
 }
 
+RowTile kernel::locateRows(Ir &ir, Value block, int64_t rows, target::CoreAttr core) {
+  int64_t tiles = unitTiles(rows, core), tokens = core.getTokens();
+  Value first = ir.mul(ir.rem(block, tiles), tokens);
+  Value count = ir.min(ir.sub(ir.index(rows), first), ir.index(tokens));
+  return {ir.div(block, tiles), first, count};
+}
+
 LogicalResult kernel::emitEmbedTile(KernelFrame &frame, lm::EmbedOp op, Value tile) {
   Ir &ir = frame.ir;
   auto table = cast<RankedTensorType>(op.getTable().getType());
@@ -76,6 +83,12 @@ static LogicalResult emitTile(KernelFrame &frame, Operation *op, Value tile) {
     return emitLinearTile(frame, linear, tile);
   if (auto groups = dyn_cast<lm::GroupByExpertOp>(op))
     return emitGroupTile(frame, groups);
+  if (auto attention = dyn_cast<lm::UnitAttentionOp>(op))
+    return emitUnitAttentionTile(frame, attention, tile);
+  if (auto attention = dyn_cast<lm::CrossAttentionOp>(op))
+    return emitCrossAttentionTile(frame, attention, tile);
+  if (lm::isRowMove(op))
+    return emitMoveTile(frame, op, tile);
   return emitAttentionTile(frame, cast<lm::AttentionOp>(op), tile);
 }
 

@@ -18,6 +18,18 @@ mlir::LogicalResult emitLinearTile(KernelFrame &frame, lm::LinearOp op, mlir::Va
 mlir::LogicalResult emitAttentionTile(KernelFrame &frame, lm::AttentionOp op, mlir::Value tile);
 mlir::LogicalResult emitGroupTile(KernelFrame &frame, lm::GroupByExpertOp op);
 
+mlir::LogicalResult emitUnitAttentionTile(KernelFrame &frame, lm::UnitAttentionOp op,
+                                          mlir::Value tile);
+mlir::LogicalResult emitCrossAttentionTile(KernelFrame &frame, lm::CrossAttentionOp op,
+                                           mlir::Value tile);
+mlir::LogicalResult emitMoveTile(KernelFrame &frame, mlir::Operation *op, mlir::Value tile);
+
+/// Where the rows of a block of a contraction over units lie, i64.
+struct RowTile {
+  mlir::Value unit, first, count; ///< `first` counts from the unit's first row
+};
+RowTile locateRows(Ir &ir, mlir::Value block, int64_t rows, target::CoreAttr core);
+
 /// The fields of tile `index` of `lm.group_by_expert`, i64.
 struct GroupTile {
   mlir::Value expert, firstRow, rows;

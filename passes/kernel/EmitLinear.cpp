@@ -1,8 +1,8 @@
 //===- EmitLinear.cpp - one tile of a linear ------------------------------===//
 //
-// A tile is a block of tokens x one unit of one group; of a grouped linear, the rows of one tile of
-// lm.group_by_expert x one unit. For every segment and every panel of the
-// unit the core writes 16 columns of all tokens, into the tile in scratch (one float row per
+// A tile is a block of tokens, or of the rows of a unit, x one unit of one group; of a grouped
+// linear, the rows of one tile of lm.group_by_expert x one unit. For every segment and every panel
+// of the unit the core writes 16 columns of all tokens, into the tile in scratch (one float row per
 // segment and token) or directly into the result; then the epilogue runs token by token.
 //
 //===----------------------------------------------------------------------===//
@@ -92,6 +92,10 @@ void LinearEmitter::emit(Value tile) {
     expert_ = rows.expert;
     firstToken_ = rows.firstRow;
     numTokens_ = rows.rows;
+  } else if (int64_t rows = lm::getRowSlots(op_)) {
+    RowTile found = locateRows(ir_, ir_.div(tile, units), rows, op_.getCoreAttr());
+    firstToken_ = ir_.add(ir_.mul(found.unit, rows), found.first);
+    numTokens_ = found.count;
   } else {
     firstToken_ = ir_.mul(ir_.div(tile, units), tokens_);
     numTokens_ = ir_.min(ir_.sub(frame_.symbol, firstToken_), ir_.index(tokens_));

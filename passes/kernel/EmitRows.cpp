@@ -2,6 +2,7 @@
 
 #include "passes/kernel/EmitKernel.h"
 #include "passes/kernel/KernelPasses.h"
+#include "passes/kernel/Units.h"
 
 #include "mlir/Dialect/LLVMIR/LLVMDialect.h"
 #include "mlir/Dialect/SCF/IR/SCF.h"
@@ -29,6 +30,10 @@ struct KernelEmitRowsPass : kernel::impl::KernelEmitRowsBase<KernelEmitRowsPass>
         op.erase();
     SmallVector<cmd::KernelOp> kernels(getOperation().getOps<cmd::KernelOp>());
     for (cmd::KernelOp kernel : kernels) {
+      if (kernel.getFusedOp()->hasAttr(kernel::libraryAttrName)) {
+        kernel.erase(); // no code of ours
+        continue;
+      }
       if (failed(kernel::emitKernel(builder, kernel, gathers)))
         return signalPassFailure();
       ++numKernels;

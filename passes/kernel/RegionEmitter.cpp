@@ -58,6 +58,8 @@ void RegionEmitter::prepare() {
     Value row = site_.row;
     if (element.getRows())
       row = loadRowIndex(element);
+    else if (element.readsBySlot())
+      row = ir_.rem(row, type.getDimSize(0));
     elementRows_[&op] =
         type.getRank() == 1 ? base : ir_.at(base, ir_.mul(row, storedRowBytes(type)));
   }
@@ -291,7 +293,7 @@ static LogicalResult checkElement(lm::ElementOp op, int64_t columns) {
   auto type = cast<RankedTensorType>(op.getSource().getType());
   if (type.getRank() == 1 && type.isDynamicDim(0))
     return op.emitOpError("reads ") << type << ", expected rows or a row vector";
-  if (type.getRank() >= 2 && !getRowBytes(type))
+  if (type.getRank() >= 2 && storedRowBytes(type) == 0)
     return op.emitOpError("reads ") << type << ", expected plain rows";
   if (!op.getColumn() && type.getShape().back() < columns)
     return op.emitOpError("reads column ")

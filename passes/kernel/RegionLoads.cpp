@@ -14,6 +14,10 @@ Type kernel::storedElement(RankedTensorType type) {
 }
 
 int64_t kernel::storedRowBytes(RankedTensorType type) {
+  // A parameter that row work reads lies in rows like any other tensor.
+  if (auto layout = dyn_cast_or_null<target::LayoutAttr>(type.getEncoding());
+      layout && layout.getKind() == "row")
+    type = RankedTensorType::get(type.getShape(), type.getElementType());
   return static_cast<int64_t>(getRowBytes(type).value_or(0));
 }
 

@@ -4,6 +4,7 @@
 
 #include "compiler/microkernels/Microkernels.h"
 #include "runtime/format/KernelAbi.h"
+#include "runtime/format/LibraryCall.h"
 
 #include "llvm/Support/MathExtras.h"
 
@@ -86,6 +87,19 @@ LogicalResult kernel::verifyGroups(lm::LinearOp op, lm::GroupByExpertOp groups) 
   return success();
 }
 
+int64_t kernel::unitTokens(int64_t rows, int64_t most) {
+  return llvm::divideCeil(rows, llvm::divideCeil(rows, most));
+}
+
+int64_t kernel::unitTiles(int64_t rows, target::CoreAttr core) {
+  return llvm::divideCeil(rows, core.getTokens());
+}
+
+int64_t kernel::crossKvHeads(lm::CrossAttentionOp op) {
+  int64_t dim = op.getType().getShape().back() / static_cast<int64_t>(op.getHeads());
+  return op.getKey().getType().getShape().back() / dim;
+}
+
 bool kernel::hasUnits(Operation *op) {
   if (auto linear = dyn_cast<lm::LinearOp>(op))
     return linearUnits(linear) != 0;
@@ -94,18 +108,69 @@ bool kernel::hasUnits(Operation *op) {
   return true;
 }
 
+StringRef kernel::whyNoLibrary(lm::LinearOp op) {
+  auto input = cast<RankedTensorType>(op.getInput().getType());
+  Type element = input.getElementType();
+  if (op.getTiles() || input.getRank() != 3)
+    return "its rows are not those of units";
+  if (!element.isF32() && !element.isBF16())
+    return "its rows are neither f32 nor bf16";
+  const int64_t multiple =
+      libraryColumnMultiple(element.isBF16() ? ElementType::BF16 : ElementType::F32);
+  llvm::SmallPtrSet<Value, 4> weights(op.getWeights().begin(), op.getWeights().end());
+  if (weights.size() != op.getOutputs().size() || !llvm::all_of(op.getOutputs(), isFloat32) ||
+      !llvm::all_of(op->getRegions(), lm::isIdentityEpilogue))
+    return "it has an epilogue or one weight twice";
+  for (Value weight : op.getWeights()) {
+    auto type = cast<RankedTensorType>(weight.getType());
+    if (type.getElementType() != element)
+      return "its rows and weights are of different types";
+    if (lm::getColumns(type) % multiple != 0 || lm::getMatrixRows(type) % libraryRowMultiple != 0)
+      return "its panels would need padding";
+  }
+  return "";
+}
+
+LogicalResult kernel::verifyLibrary(Operation *op) {
+  auto linear = dyn_cast<lm::LinearOp>(op);
+  if (!linear || !linear->hasAttr(libraryAttrName))
+    return success();
+  if (StringRef reason = whyNoLibrary(linear); !reason.empty())
+    return op->emitOpError("names the library ")
+           << op->getAttr(libraryAttrName) << ", but " << reason;
+  return success();
+}
+
+/// Calls of a library for each unit.
+static int64_t libraryTiles(lm::LinearOp op) {
+  return static_cast<int64_t>(libraryCalls(static_cast<uint64_t>(lm::getRowSlots(op))) *
+                              op.getWeights().size());
+}
+
 AffineMap kernel::kernelGrid(Operation *op) {
   AffineExpr symbol = getAffineDimExpr(0, op->getContext());
-  auto tiles = [&](target::CoreAttr core, int64_t units) {
+  // Blocks of tokens, or of the rows of each unit, times the units of columns.
+  auto tiles = [&](target::CoreAttr core, int64_t units, int64_t rows = 0) {
     if (!core || core.getTokens() < 1 || units == 0)
       return AffineMap();
-    return AffineMap::get(1, 0, symbol.ceilDiv(core.getTokens()) * units);
+    AffineExpr blocks = rows ? symbol * unitTiles(rows, core) : symbol.ceilDiv(core.getTokens());
+    return AffineMap::get(1, 0, blocks * units);
   };
   if (isa<lm::GroupByExpertOp>(op))
     return AffineMap::get(1, 0, getAffineConstantExpr(1, op->getContext()));
+  if (auto attention = dyn_cast<lm::UnitAttentionOp>(op))
+    return tiles(attention.getCoreAttr(), static_cast<int64_t>(attention.getHeads()),
+                 lm::getRowsPerSymbol(attention.getType()));
+  if (auto attention = dyn_cast<lm::CrossAttentionOp>(op))
+    return tiles(attention.getCoreAttr(), crossKvHeads(attention));
+  if (lm::isRowMove(op))
+    return AffineMap::get(
+        1, 0, symbol * lm::getRowsPerSymbol(cast<RankedTensorType>(op->getResult(0).getType())));
   auto linear = dyn_cast<lm::LinearOp>(op);
+  if (linear && linear->hasAttr(libraryAttrName))
+    return AffineMap::get(1, 0, symbol * libraryTiles(linear));
   if (linear && !linear.getTiles())
-    return tiles(linear.getCoreAttr(), linearUnits(linear));
+    return tiles(linear.getCoreAttr(), linearUnits(linear), lm::getRowSlots(linear));
   if (linear && (!linear.getCoreAttr() || linearUnits(linear) == 0))
     return AffineMap();
   // No more tiles than rows; how many there are is known on the device.
@@ -175,12 +240,28 @@ ScratchPlan kernel::attentionScratch(lm::AttentionOp op) {
   return plan;
 }
 
+int64_t kernel::unitAttentionScratch(lm::UnitAttentionOp op) {
+  int64_t dim = op.getType().getShape().back() / static_cast<int64_t>(op.getHeads());
+  return microkernels::unitAttentionScratchBytes(dim);
+}
+
+int64_t kernel::crossAttentionScratch(lm::CrossAttentionOp op) {
+  auto heads = static_cast<int64_t>(op.getHeads());
+  int64_t tokens = op.getCoreAttr() ? op.getCoreAttr().getTokens() : 0;
+  return microkernels::crossAttentionScratchBytes(heads / crossKvHeads(op),
+                                                  op.getType().getShape().back() / heads, tokens);
+}
+
 int64_t kernel::kernelScratchBytes(cmd::KernelOp kernel) {
   Operation *op = kernel.getFusedOp();
   if (auto row = dyn_cast_or_null<lm::RowOp>(op))
     return rowScratch(row).bytes();
   if (auto attention = dyn_cast_or_null<lm::AttentionOp>(op))
     return attentionScratch(attention).bytes();
+  if (auto attention = dyn_cast_or_null<lm::UnitAttentionOp>(op))
+    return unitAttentionScratch(attention);
+  if (auto attention = dyn_cast_or_null<lm::CrossAttentionOp>(op))
+    return crossAttentionScratch(attention);
   if (auto groups = dyn_cast_or_null<lm::GroupByExpertOp>(op))
     return microkernels::groupScratchBytes(groups.getLogits().getType().getDimSize(1));
   int64_t bytes = 0;

@@ -38,6 +38,13 @@ int64_t attentionUnit(lm::AttentionOp op);
 /// rows than its own, experts that its weights have.
 mlir::LogicalResult verifyGroups(lm::LinearOp op, lm::GroupByExpertOp groups);
 
+/// Rows of one tile of a contraction over units of `rows` rows: as many in each tile of a unit as
+/// can be, at most `most`.
+int64_t unitTokens(int64_t rows, int64_t most);
+
+/// Tiles of rows of a unit of a contraction over units, by its core.
+int64_t unitTiles(int64_t rows, target::CoreAttr core);
+
 /// True when every epilogue of `op` has a unit; true for ops without epilogues.
 bool hasUnits(mlir::Operation *op);
 
@@ -65,6 +72,22 @@ struct ScratchPlan {
 ScratchPlan rowScratch(lm::RowOp op);
 ScratchPlan linearScratch(lm::LinearOp op, unsigned group);
 ScratchPlan attentionScratch(lm::AttentionOp op);
+int64_t unitAttentionScratch(lm::UnitAttentionOp op);
+int64_t crossAttentionScratch(lm::CrossAttentionOp op);
+
+/// Heads of keys and values of cross-attention.
+int64_t crossKvHeads(lm::CrossAttentionOp op);
+
+/// On an lm.linear: the library that computes it ("onednn"). Its tiles are calls of the library
+/// (LibraryCall.h), there is no code for it and no core.
+inline constexpr llvm::StringLiteral libraryAttrName = "lm.library";
+
+/// Why no library can compute `op`; empty when one can: without epilogues, over the rows of units,
+/// so that what it multiplies does not depend on the step.
+llvm::StringRef whyNoLibrary(lm::LinearOp op);
+
+/// Checks that a library that `op` names can compute it. True for ops that name none.
+mlir::LogicalResult verifyLibrary(mlir::Operation *op);
 
 /// Bytes of one slot of a region over `width` columns.
 int64_t slotBytes(int64_t width);

@@ -17,7 +17,7 @@ struct LmFormRowsPass : llama4::impl::LmFormRowsBase<LmFormRowsPass> {
   void runOnOperation() override {
     SmallVector<lm::RowOpInterface> ops;
     getOperation()->walk([&](Operation *op) {
-      if (isa<lm::RowOpInterface, lm::EmbedOp, lm::LinearOp, lm::AttentionOp>(op))
+      if (isa<lm::RowOpInterface>(op) || lm::isKernelWork(op))
         op->setLoc(lm::nameSources(op->getLoc(), op->getName().stripDialect()));
       if (auto row = dyn_cast<lm::RowOpInterface>(op))
         ops.push_back(row);

@@ -138,6 +138,8 @@ bool mayMoveStateUp(Operation *contraction, lm::RowOp row) {
 /// Why the row's work needs more than elements of the contraction's own tile; empty when it
 /// doesn't.
 StringRef whyNoTileWork(Operation *contraction, lm::RowOp row) {
+  if (contraction->hasAttr(kernel::libraryAttrName))
+    return "a library computes the contraction";
   // A reduction over heads stays inside a unit; one over the row does not.
   if (llvm::any_of(row.getBody().getOps<lm::ReduceOp>(),
                    [](lm::ReduceOp reduce) { return !reduce.getDim(); }))
@@ -220,8 +222,9 @@ private:
 
   /// Why a contraction that took no row work has none to take.
   void noteReaders(Operation &op) {
-    if (isa<lm::GroupByExpertOp>(op))
-      lm::noteUnfused(&op, getArgument(), "lm.group_by_expert takes no other work");
+    if (isa<lm::GroupByExpertOp, lm::UnitAttentionOp, lm::CrossAttentionOp>(op) ||
+        lm::isRowMove(&op))
+      lm::noteUnfused(&op, getArgument(), op.getName().getStringRef() + " takes no other work");
     if (!isa<lm::LinearOp, lm::AttentionOp>(op) ||
         !llvm::all_of(op.getRegions(), lm::isIdentityEpilogue))
       return;

@@ -111,11 +111,12 @@ private:
     bool computed = false;
     for (Operation *producer : producers) {
       computed |= !isa<lm::LoadParamOp>(producer);
-      if (isa<lm::EmbedOp>(producer)) {
+      if (isa<lm::EmbedOp>(producer))
         lm::noteUnfused(producer, getArgument(), "lm.embed takes no other work");
+      if (isa<lm::EmbedOp, lm::UnitAttentionOp, lm::CrossAttentionOp>(producer) ||
+          lm::isRowMove(producer))
         lm::noteUnfused(consumer, getArgument(),
                         "not with " + lm::nameInReasons(producer) + ": it takes no other work");
-      }
       auto row = dyn_cast<lm::RowOp>(producer);
       if (!row)
         continue;

@@ -35,14 +35,18 @@ private:
   };
 
   LogicalResult readRules(DictionaryAttr options);
-  Type getAsked(lm::ParamOp param, Type forAll);
+  FailureOr<Type> getEncodingOption(DictionaryAttr options, StringRef key);
+  Type getAsked(lm::ParamOp param, Type forAll, Type forTower);
   LogicalResult encodeParams(DictionaryAttr options);
   void quantizeInputs();
   void findRouters();
+  void findReaders();
 
   /// Linears whose results choose experts, and their parameters: both stay as they are.
   llvm::SmallPtrSet<Operation *, 8> routers_;
   llvm::StringSet<> routerParams_;
+  /// Parameters that row work reads, element by element, and those of the image tower.
+  llvm::StringSet<> rowParams_, towerParams_;
   std::vector<Rule> rules_;
 };
 
@@ -101,11 +105,25 @@ void LmQuantizePass::findRouters() {
   });
 }
 
+void LmQuantizePass::findReaders() {
+  getOperation()->walk([&](lm::LoadParamOp load) {
+    auto isMatrix = [](Operation *user) {
+      return isa<lm::LinearOp, lm::EmbedOp, lm::ExpertsOp>(user);
+    };
+    if (!load->use_empty() && llvm::none_of(load->getUsers(), isMatrix))
+      rowParams_.insert(load.getParam());
+    if (load->getParentOfType<func::FuncOp>().getName() == lm::towerEntryName)
+      towerParams_.insert(load.getParam());
+  });
+}
+
 void LmQuantizePass::runOnOperation() {
   routers_.clear();
-  routerParams_.clear();
+  for (llvm::StringSet<> *names : {&routerParams_, &rowParams_, &towerParams_})
+    names->clear();
   rules_.clear();
   findRouters();
+  findReaders();
   auto options = getOperation()->getAttrOfType<DictionaryAttr>(lm::optionsAttrName);
   if (failed(encodeParams(options)))
     return signalPassFailure();
@@ -143,30 +161,42 @@ LogicalResult LmQuantizePass::readRules(DictionaryAttr options) {
 }
 
 /// The element type that the policy asks for, null to leave a parameter as it is stored: the last
-/// rule that matches its name, else the encoding of all; what chooses experts stays as it is.
-Type LmQuantizePass::getAsked(lm::ParamOp param, Type forAll) {
+/// rule that matches its name, else the encoding of the tower or of all; what chooses experts stays
+/// as it is.
+Type LmQuantizePass::getAsked(lm::ParamOp param, Type forAll, Type forTower) {
   for (Rule &rule : llvm::reverse(rules_))
     if (rule.regex->match(param.getSymName())) {
       rule.used = true;
       return rule.element;
     }
+  if (towerParams_.contains(param.getSymName()))
+    return forTower;
   return routerParams_.contains(param.getSymName()) ? Type() : forAll;
 }
 
+/// The type that an option names; null for as-stored.
+FailureOr<Type> LmQuantizePass::getEncodingOption(DictionaryAttr options, StringRef key) {
+  StringRef name = getOption(options, key, "as-stored");
+  Type type = name == "as-stored" ? Type() : parseEncoding(name, &getContext());
+  if (!type && name != "as-stored") {
+    getOperation()->emitError() << key << " is '" << name << "', expected " << knownEncodings;
+    return failure();
+  }
+  return type;
+}
+
 LogicalResult LmQuantizePass::encodeParams(DictionaryAttr options) {
-  StringRef name = getOption(options, "encoding", "as-stored");
-  Type forAll = name == "as-stored" ? nullptr : parseEncoding(name, &getContext());
-  if (!forAll && name != "as-stored")
-    return getOperation()->emitError("encoding is '") << name << "', expected " << knownEncodings;
-  if (failed(readRules(options)))
+  FailureOr<Type> forAll = getEncodingOption(options, "encoding");
+  FailureOr<Type> forTower = getEncodingOption(options, "vision_encoding");
+  if (failed(forAll) || failed(forTower) || failed(readRules(options)))
     return failure();
   // Columns, what was asked for and what they are stored as instead -> how many, and the first.
   llvm::MapVector<std::tuple<int64_t, Type, Type>, std::pair<int64_t, lm::ParamOp>> widened;
   for (lm::ParamOp param : getOperation().getOps<lm::ParamOp>()) {
     RankedTensorType type = param.getTensorType();
     Type element = Float32Type::get(&getContext());
-    if (type.getRank() > 1) {
-      Type asked = getAsked(param, forAll);
+    if (type.getRank() > 1 && !rowParams_.contains(param.getSymName())) {
+      Type asked = getAsked(param, *forAll, *forTower);
       element = asked = asked ? asked : type.getElementType();
       const int64_t columns = lm::getColumns(type);
       while (columns % lm::getBlockColumns(element) != 0)

@@ -2,6 +2,7 @@
 
 #include "passes/Formats.h"
 #include "passes/Passes.h"
+#include "passes/kernel/Units.h"
 
 #include "mlir/IR/Builders.h"
 
@@ -25,6 +26,13 @@ struct LmSelectLayoutPass : llama4::impl::LmSelectLayoutBase<LmSelectLayoutPass>
         return selectLinear(linear);
       if (auto attention = dyn_cast<lm::AttentionOp>(op))
         return selectAttention(attention);
+      if (auto attention = dyn_cast<lm::UnitAttentionOp>(op))
+        return setCore(attention, microkernels::findUnitAttention()->symbol,
+                       kernel::unitTokens(lm::getRowsPerSymbol(attention.getType()),
+                                          microkernels::kUnitAttentionRows));
+      if (auto attention = dyn_cast<lm::CrossAttentionOp>(op))
+        return setCore(attention, microkernels::findCrossAttention()->symbol,
+                       microkernels::kAttentionTokens);
       if (auto load = dyn_cast<lm::LoadParamOp>(op))
         return selectParam(load);
       return success();
@@ -35,6 +43,8 @@ struct LmSelectLayoutPass : llama4::impl::LmSelectLayoutBase<LmSelectLayoutPass>
 
 private:
   LogicalResult selectLinear(lm::LinearOp linear) {
+    if (linear->hasAttr(kernel::libraryAttrName))
+      return success();
     Type input = cast<RankedTensorType>(linear.getInput().getType()).getElementType();
     StringRef symbol;
     for (Value value : linear.getWeights()) {
@@ -46,7 +56,13 @@ private:
       if (symbol.empty())
         symbol = core->symbol;
     }
-    linear.setCoreAttr(target::CoreAttr::get(&getContext(), symbol, linearTokens));
+    // Tiles of the rows of units don't cross from one to the next.
+    int64_t rows = linear.getTiles() ? 0 : lm::getRowSlots(linear);
+    return setCore(linear, symbol, rows ? kernel::unitTokens(rows, linearTokens) : linearTokens);
+  }
+
+  template <typename Op> LogicalResult setCore(Op op, StringRef symbol, int64_t tokens) {
+    op.setCoreAttr(target::CoreAttr::get(&getContext(), symbol, tokens));
     ++numCores;
     return success();
   }
@@ -58,22 +74,24 @@ private:
     if (!core)
       return attention.emitOpError("no micro-kernel reads keys of ")
              << element << "; choose float32 or bfloat16 as the KV type";
-    attention.setCoreAttr(
-        target::CoreAttr::get(&getContext(), core->symbol, microkernels::kAttentionTokens));
-    ++numCores;
-    return success();
+    return setCore(attention, core->symbol, microkernels::kAttentionTokens);
   }
 
   /// The layout that every reader of a parameter agrees on, set on the parameter and its loads.
   LogicalResult selectParam(lm::LoadParamOp load) {
     auto type = cast<RankedTensorType>(load.getType());
-    bool matrix = type.getRank() > 1;
+    auto multiplied = [](Operation *user) { return isa<lm::LinearOp, lm::EmbedOp>(user); };
+    bool panels = llvm::any_of(load->getUsers(), multiplied);
     for (Operation *user : load->getUsers())
-      if (matrix != isa<lm::LinearOp, lm::EmbedOp>(user))
+      if (panels != multiplied(user) || (panels && type.getRank() < 2))
         return user->emitOpError("reads parameter ")
                << load.getParamAttr() << " of type " << type
-               << ", but matrices are read by linears and look-ups, vectors by row work";
-    auto layout = matrix ? target::LayoutAttr::get(&getContext(), "panels", 16)
+               << ", but linears and look-ups read matrices in panels, row work reads rows";
+    if (!panels && (type.getRank() > 2 || (type.getRank() == 2 && !type.getElementType().isF32())))
+      return load.emitOpError("is ") << type
+                                     << " read by row work, expected f32 rows; run "
+                                        "lm-quantize";
+    auto layout = panels ? target::LayoutAttr::get(&getContext(), "panels", 16)
                          : target::LayoutAttr::get(&getContext(), "row", 1);
     auto laidOut = RankedTensorType::get(type.getShape(), type.getElementType(), layout);
     load.getResult().setType(laidOut);

@@ -27,10 +27,12 @@ struct LmSpecialisePass : llama4::impl::LmSpecialiseBase<LmSpecialisePass> {
     int64_t bound = std::min<int64_t>(batch.getInt(), entry.getBound());
     decode->setAttr(lm::entryAttrName,
                     lm::EntryAttr::get(&getContext(), entry.getSymbol(), bound, /*decode=*/true));
-    decode.walk([&](lm::AttentionOp attention) {
+    auto takeOne = [&](auto attention) {
       if (target::CoreAttr core = attention.getCoreAttr())
         attention.setCoreAttr(target::CoreAttr::get(&getContext(), core.getSymbol(), /*tokens=*/1));
-    });
+    };
+    decode.walk([&](lm::AttentionOp attention) { takeOne(attention); });
+    decode.walk([&](lm::CrossAttentionOp attention) { takeOne(attention); });
     OpBuilder builder(step->getContext());
     builder.setInsertionPointAfter(step);
     builder.insert(decode);

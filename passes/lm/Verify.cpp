@@ -35,24 +35,6 @@ LogicalResult verifyTiles(lm::LinearOp linear) {
   return kernel::verifyGroups(linear, groups);
 }
 
-/// Forms that the dialect has and no kernel computes: rows of units, constants by the row of a
-/// unit, the error function.
-LogicalResult verifyForms(Operation &op) {
-  auto linear = dyn_cast<lm::LinearOp>(op);
-  if (linear && !linear.getTiles() &&
-      cast<RankedTensorType>(linear.getInput().getType()).getRank() != 2)
-    return op.emitOpError("has rows of units without tiles of experts, which no kernel computes");
-  WalkResult result = op.walk([](Operation *inner) {
-    if (auto load = dyn_cast<lm::ElementOp>(inner); load && load.readsBySlot())
-      return load.emitOpError("reads by the place of a row in its unit, which no kernel does"),
-             WalkResult::interrupt();
-    if (isa<math::ErfOp>(inner))
-      return inner->emitOpError("is in no kernel"), WalkResult::interrupt();
-    return WalkResult::advance();
-  });
-  return failure(result.wasInterrupted());
-}
-
 LogicalResult verifyOp(Operation &op) {
   if (auto load = dyn_cast<lm::LoadParamOp>(op)) {
     auto type = cast<RankedTensorType>(load.getType());
@@ -60,38 +42,28 @@ LogicalResult verifyOp(Operation &op) {
       return load.emitOpError("has no layout; run lm-select-layout");
     return success();
   }
-  if (failed(verifyForms(op)))
-    return failure();
-  if (auto linear = dyn_cast<lm::LinearOp>(op); linear && !linear.getCoreAttr())
-    return linear.emitOpError("has no micro-kernel; run lm-select-layout");
-  if (auto attention = dyn_cast<lm::AttentionOp>(op); attention && !attention.getCoreAttr())
-    return attention.emitOpError("has no micro-kernel; run lm-select-layout");
+  if (isa<lm::LinearOp, lm::AttentionOp, lm::UnitAttentionOp, lm::CrossAttentionOp>(op) &&
+      !op.getAttr("core") && !op.getAttr(kernel::libraryAttrName))
+    return op.emitOpError("has no micro-kernel; run lm-select-layout");
   if (auto attention = dyn_cast<lm::AttentionOp>(op); attention && failed(verifyChunk(attention)))
     return failure();
   if (auto linear = dyn_cast<lm::LinearOp>(op); linear && failed(verifyTiles(linear)))
+    return failure();
+  if (failed(kernel::verifyLibrary(&op)))
     return failure();
   if (!kernel::hasUnits(&op))
     return op.emitOpError("has an epilogue that no tile can compute; keep it an lm.row");
   if (failed(verifyWeights(&op)))
     return failure();
-  if (isa<lm::KvLayerOp, lm::EmbedOp, lm::RowOp, lm::LinearOp, lm::AttentionOp, lm::GroupByExpertOp,
-          func::ReturnOp>(op))
+  if (isa<lm::KvLayerOp, func::ReturnOp>(op) || lm::isKernelWork(&op))
     return success();
   if (isa<lm::RowOpInterface>(op))
     return op.emitOpError("is row work by name; run lm-form-rows");
   if (isa<lm::RouteOp, lm::ExpertsOp>(op))
     return op.emitOpError("is a mixture of experts by name; run lm-plan-moe");
   return op.emitOpError(
-      "cannot be lowered; entries hold look-ups, row work, linears, attention and groups");
-}
-
-/// No program fills an input from a grid.
-LogicalResult verifyTable(func::FuncOp func, unsigned index) {
-  auto table = func.getArgAttrOfType<FlatSymbolRefAttr>(index, lm::argRopeAttrName);
-  if (table && SymbolTable::lookupNearestSymbolFrom<lm::RopeGridOp>(func, table))
-    return func.emitError("input ")
-           << index << " is filled from " << table << ", an lm.rope_grid, which no program does";
-  return success();
+      "cannot be lowered; entries hold look-ups, row work, linears, attention, groups and rows put "
+      "in another order");
 }
 
 /// Inputs are rows of numbers, the batch and paged state.
@@ -99,11 +71,9 @@ LogicalResult verifyInputs(func::FuncOp func) {
   for (auto [index, type] : llvm::enumerate(func.getArgumentTypes())) {
     auto tensor = dyn_cast<RankedTensorType>(type);
     bool fits = isa<lm::BatchType, lm::KvType>(type);
-    if (failed(verifyTable(func, index)))
-      return failure();
-    if (tensor && (tensor.getRank() == 1 || tensor.getRank() == 2))
+    if (tensor && tensor.getRank() >= 1 && tensor.getRank() <= 3)
       fits = getRowBytes(tensor) && tensor.getDimSize(0) != 0 &&
-             (tensor.getRank() == 1 || tensor.getDimSize(1) > 0);
+             llvm::all_of(tensor.getShape().drop_front(), [](int64_t n) { return n > 0; });
     if (!fits)
       return func.emitError("input ")
              << index << " is " << type

@@ -35,7 +35,7 @@ struct LowerOutlineKernelsPass : llama4::impl::LowerOutlineKernelsBase<LowerOutl
         continue;
       SmallVector<Operation *> fused;
       for (Operation &op : func.getBody().front())
-        if (isa<lm::EmbedOp, lm::RowOp, lm::LinearOp, lm::AttentionOp, lm::GroupByExpertOp>(op))
+        if (lm::isKernelWork(&op))
           fused.push_back(&op);
       for (Operation *op : fused)
         if (failed(outline(op, func, symbols)))

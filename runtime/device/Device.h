@@ -12,6 +12,7 @@
 
 #include "runtime/base/Status.h"
 #include "runtime/format/KernelAbi.h"
+#include "runtime/format/LibraryCall.h"
 
 #include <cstddef>
 #include <cstdint>
@@ -49,10 +50,21 @@ public:
   virtual Result<void *> resolve(const std::string &symbol) const = 0;
 };
 
+/// A kernel that a library computes, ready to be called.
+class LibraryKernel {
+public:
+  virtual ~LibraryKernel() = default;
+  /// Computes tiles as an l4_kernel does, on worker `worker` of the device; several workers may be
+  /// in it at once. False when the library failed.
+  virtual bool run(const l4_dispatch &dispatch, uint32_t begin, uint32_t end,
+                   unsigned worker) const = 0;
+};
+
 /// One kernel launch, ready to run. Plain data; what it points to is kept by the submitter.
 struct Dispatch {
-  void *kernel = nullptr; ///< from CodeModule::resolve
-  l4_dispatch args = {};  ///< with tiles = 0: nothing to do
+  void *kernel = nullptr;                 ///< from CodeModule::resolve
+  l4_dispatch args = {};                  ///< with tiles = 0: nothing to do
+  const LibraryKernel *library = nullptr; ///< instead of `kernel`
 };
 
 class Device {
@@ -74,6 +86,13 @@ public:
   virtual Status read(const DeviceBuffer &buffer, uint64_t offset, std::span<std::byte> to) = 0;
   /// Loads the best of `objects` that this machine can run. Errors: Unavailable (none can).
   virtual Result<std::unique_ptr<CodeModule>> loadCode(std::span<const CodeView> objects) = 0;
+  /// Prepares the calls of a library. Errors: Unavailable (it is not installed, or cannot do this
+  /// here).
+  virtual Result<std::unique_ptr<LibraryKernel>> loadLibraryKernel(const LibraryLinear &) {
+    return Status::error(StatusKind::Unavailable,
+                         "found a program that calls a library, expected one without on this "
+                         "device; compile the model without --library.");
+  }
   /// Makes sure that each worker has so much private scratch memory. Errors: OutOfMemory.
   virtual Status reserveScratch(uint64_t bytes) = 0;
 

@@ -11,20 +11,24 @@ namespace llama4 {
 
 namespace {
 
-bool contains(const std::vector<int32_t> &ids, int32_t id) {
-  return std::find(ids.begin(), ids.end(), id) != ids.end();
-}
+/// Steps after which a request that found no room is looked at again, if nobody went.
+constexpr uint32_t patience = 16;
+
+uint64_t less(uint64_t a, uint64_t b) { return a > b ? a - b : 0; }
 
 } // namespace
 
 Batcher::Batcher(Engine &engine, BatcherOptions options)
     : engine_(engine), options_(std::move(options)), planner_(engine, options_.prefillChunk),
+      budget_(options_.clock ? options_.stepCostFactor : 1,
+              options_.promptTokensBesideDecode ? options_.promptTokensBesideDecode
+                                                : std::numeric_limits<uint32_t>::max()),
       scratch_(engine.vocabSize()) {
   masked_.reserve(engine.vocabSize());
   running_.reserve(engine.maxSequences());
   sequences_.reserve(engine.maxSequences());
   rows_.reserve(engine.maxSequences());
-  rowOwners_.reserve(engine.maxSequences());
+  wanted_.reserve(engine.maxSequences());
 }
 
 uint64_t Batcher::pagesOf(uint32_t kind, uint64_t length) const {
@@ -36,7 +40,7 @@ Status Batcher::check(const ScheduledRequest &request) const {
   if (prompt == 0)
     return Status::invalidInput("the prompt: found no tokens, expected at least one.");
   for (int32_t id : request.prompt)
-    if (id < 0 || static_cast<uint32_t>(id) >= engine_.vocabSize())
+    if (!engine_.takesId(id))
       return Status::invalidInput("the prompt: found the token id " + std::to_string(id) +
                                   ", expected 0 to " + std::to_string(engine_.vocabSize() - 1) +
                                   " of the model's vocabulary.");
@@ -62,115 +66,228 @@ Status Batcher::check(const ScheduledRequest &request) const {
     return Status::error(StatusKind::Usage, "stop strings: found a program without a tokenizer, "
                                             "expected one; give stop ids.");
   LLAMA4_RETURN_IF_ERROR(request.sampling.check(engine_.vocabSize()));
+  if (request.images)
+    LLAMA4_RETURN_IF_ERROR(engine_.checkImages(request.images->images));
   return StopStrings::create(request.stopStrings).status();
 }
 
 void Batcher::add(uint64_t id, ScheduledRequest request, RequestListener listener) {
-  auto job = std::make_shared<const Job>(Job{id, std::move(request), std::move(listener)});
-  for (uint32_t i = 0; i < job->request.choices; ++i) {
-    auto choice = std::make_unique<Choice>();
-    choice->job = job;
-    choice->index = i;
-    waiting_.push_back(std::move(choice));
+  auto job = std::make_shared<Job>();
+  job->id = id;
+  job->request = std::move(request);
+  job->listener = std::move(listener);
+  auto lead = std::make_unique<Choice>();
+  lead->job = job;
+  for (uint32_t i = 1; i < job->request.choices; ++i) {
+    auto follower = std::make_unique<Choice>();
+    follower->job = job;
+    follower->index = i;
+    lead->followers.push_back(std::move(follower));
   }
+  queue_.push(job->request.key, std::move(lead));
+}
+
+/// Takes everything of a job out; nobody is told.
+void Batcher::drop(const Job &job) {
+  auto isOfJob = [&](const std::unique_ptr<Choice> &choice) { return choice->job.get() == &job; };
+  for (std::unique_ptr<Choice> &choice : running_)
+    choice->ended = choice->ended || isOfJob(choice);
+  std::erase_if(returning_, isOfJob);
+  queue_.eraseIf(isOfJob);
+}
+
+std::vector<std::shared_ptr<Batcher::Job>> Batcher::jobs() const {
+  std::vector<std::shared_ptr<Job>> all;
+  auto add = [&](const std::unique_ptr<Choice> &choice) {
+    if (std::find(all.begin(), all.end(), choice->job) == all.end())
+      all.push_back(choice->job);
+  };
+  std::for_each(running_.begin(), running_.end(), add);
+  std::for_each(returning_.begin(), returning_.end(), add);
+  queue_.forEach(add);
+  return all;
 }
 
 void Batcher::cancel(uint64_t id) {
-  std::erase_if(waiting_, [id](const auto &choice) { return choice->job->id == id; });
-  for (std::unique_ptr<Choice> &choice : running_)
-    choice->ended = choice->ended || choice->job->id == id;
+  for (const std::shared_ptr<Job> &job : jobs())
+    if (job->id == id) {
+      job->isOver = true;
+      drop(*job);
+    }
+  removeEnded();
+}
+
+void Batcher::expire(std::chrono::steady_clock::time_point now) {
+  for (const std::shared_ptr<Job> &job : jobs()) {
+    if (!job->request.deadline || *job->request.deadline > now)
+      continue;
+    ++totals_.timeouts;
+    fail(*job, 0,
+         Status::error(StatusKind::Unavailable, "the request: found no end at its deadline, "
+                                                "expected one; give it more time."),
+         true);
+  }
   removeEnded();
 }
 
 void Batcher::failAll(const Status &why) {
-  while (!running_.empty())
-    fail(*running_.front(), why), removeEnded();
-  while (!waiting_.empty()) {
-    std::unique_ptr<Choice> choice = std::move(waiting_.front());
-    fail(*choice, why);
-  }
+  for (const std::shared_ptr<Job> &job : jobs())
+    fail(*job, 0, why);
+  removeEnded();
 }
 
-uint64_t Batcher::waitingTokens() const {
-  uint64_t tokens = 0;
-  for (const std::unique_ptr<Choice> &choice : waiting_)
-    tokens += choice->length();
-  return tokens;
+size_t Batcher::waiting() const {
+  size_t answers = 0;
+  forEachWaiting([&](const std::string &, size_t count, uint64_t) { answers += count; });
+  for (const std::unique_ptr<Choice> &choice : running_)
+    answers += choice->followers.size();
+  return answers;
 }
 
-/// Pages for the choice's tokens and the next one, beside what the running ones have and need to
-/// go on.
-bool Batcher::fits(const Choice &choice) const {
-  if (running_.size() >= engine_.maxSequences())
-    return false;
+/// Whether the pool takes the pictures of the choice; what is in use is of running answers, or of
+/// preempted ones before this.
+bool Batcher::imagesFit(const Choice &choice) const {
+  const PromptImages *images = choice.job->request.images.get();
+  return !images || choice.images || engine_.imagesFit(images->images);
+}
+
+/// Whether there are pages for all tokens of the choice, whose sequence holds some by now, and the
+/// next one, beside what the running ones need to go on.
+bool Batcher::fits(const Choice &choice, const Sequence &sequence) const {
   if (running_.empty())
     return true; // check() has seen to it
   for (uint32_t kind = 0; kind < engine_.cache().kinds(); ++kind) {
-    uint64_t pages = pagesOf(kind, choice.length() + 1);
-    for (const std::unique_ptr<Choice> &other : running_)
-      pages += pagesOf(kind, other->length() + L4_PAGE_TOKENS);
-    if (pages > engine_.cache().pages(kind))
+    uint64_t pages = less(pagesOf(kind, choice.length() + 1), sequence.heldPages(kind));
+    for (size_t i = 0; i < running_.size(); ++i)
+      pages += less(pagesOf(kind, running_[i]->length() + L4_PAGE_TOKENS),
+                    sequences_[i]->heldPages(kind));
+    if (pages > engine_.cache().freePages(kind))
       return false;
   }
   return true;
 }
 
-Status Batcher::start(std::unique_ptr<Choice> choice) {
-  const ScheduledRequest &request = choice->job->request;
+/// The tokens of the choice, with the pages that are known of them.
+Result<Batcher::Candidate> Batcher::makeCandidate(const Choice &choice) {
+  const ScheduledRequest &request = choice.job->request;
   const uint64_t room = engine_.maxLength() - request.prompt.size();
   const uint64_t most = request.maxNewTokens ? std::min(request.maxNewTokens, room) : room;
+  Candidate made;
   // Memory for long answers is taken as they grow.
-  LLAMA4_ASSIGN_OR_RETURN(
-      std::unique_ptr<Sequence> sequence,
-      engine_.createSequence(choice->length() + std::min<uint64_t>(most, 1024)));
-  LLAMA4_RETURN_IF_ERROR(sequence->append(request.prompt));
-  LLAMA4_RETURN_IF_ERROR(sequence->append(choice->answer));
-  if (!choice->sampler) { // else it was preempted and goes on where it was
-    SamplingParameters sampling = request.sampling;
-    sampling.seed += choice->index;
-    LLAMA4_ASSIGN_OR_RETURN(choice->sampler,
-                            Sampler::create(std::move(sampling), engine_.vocabSize()));
-    choice->sampler->addPrompt(request.prompt);
-    LLAMA4_ASSIGN_OR_RETURN(choice->stops, StopStrings::create(request.stopStrings));
-    if (options_.tokenizer)
-      choice->decoder.emplace(*options_.tokenizer);
+  LLAMA4_ASSIGN_OR_RETURN(made.sequence,
+                          engine_.createSequence(choice.length() + std::min<uint64_t>(most, 1024)));
+  Sequence &sequence = *made.sequence;
+  LLAMA4_RETURN_IF_ERROR(sequence.append(request.prompt));
+  LLAMA4_RETURN_IF_ERROR(sequence.append(choice.answer));
+  if (request.cacheSalt)
+    sequence.addContent({0, *request.cacheSalt});
+  if (request.images) {
+    LLAMA4_ASSIGN_OR_RETURN(made.images, engine_.setImages(sequence, *request.images));
   }
-  running_.push_back(std::move(choice));
-  sequences_.push_back(std::move(sequence));
+  if (!request.promptLogprobs || !choice.answer.empty())
+    sequence.reusePrefix();
+  return made;
+}
+
+/// Makes ready what belongs to the answer alone.
+Status Batcher::begin(Choice &choice) {
+  if (choice.sampler)
+    return {}; // it was preempted and goes on where it was
+  const ScheduledRequest &request = choice.job->request;
+  SamplingParameters sampling = request.sampling;
+  sampling.seed += choice.index;
+  LLAMA4_ASSIGN_OR_RETURN(choice.sampler,
+                          Sampler::create(std::move(sampling), engine_.vocabSize()));
+  choice.sampler->addPrompt(request.prompt);
+  LLAMA4_ASSIGN_OR_RETURN(choice.stops, StopStrings::create(request.stopStrings));
+  if (options_.tokenizer)
+    choice.decoder.emplace(*options_.tokenizer);
   return {};
 }
 
+void Batcher::join(std::unique_ptr<Choice> choice, std::unique_ptr<Sequence> sequence) {
+  queue_.enter(choice->job->request.key);
+  running_.push_back(std::move(choice));
+  sequences_.push_back(std::move(sequence));
+}
+
+Status Batcher::start(std::unique_ptr<Choice> choice, Candidate candidate) {
+  Job &job = *choice->job;
+  const bool isNew = !choice->sampler;
+  LLAMA4_RETURN_IF_ERROR(begin(*choice));
+  choice->images = std::move(candidate.images);
+  if (!job.isStarted) {
+    job.isStarted = true;
+    job.cachedTokens = candidate.sequence->processed();
+    totals_.prefixQueries += job.request.promptLogprobs ? 0 : job.request.prompt.size();
+    totals_.prefixHits += job.cachedTokens;
+  }
+  const uint64_t cost = candidate.sequence->pending();
+  join(std::move(choice), std::move(candidate.sequence));
+  if (isNew)
+    queue_.charge(job.request.key, cost);
+  return {};
+}
+
+const std::unique_ptr<Batcher::Choice> *Batcher::nextWaiting() const {
+  return returning_.empty() ? queue_.next() : &returning_.front();
+}
+
+std::unique_ptr<Batcher::Choice> Batcher::takeWaiting() {
+  if (returning_.empty())
+    return queue_.pop();
+  std::unique_ptr<Choice> choice = std::move(returning_.front());
+  returning_.pop_front();
+  return choice;
+}
+
 void Batcher::admit() {
-  while (!waiting_.empty() && fits(*waiting_.front())) {
-    std::unique_ptr<Choice> choice = std::move(waiting_.front());
-    waiting_.pop_front();
-    std::shared_ptr<const Job> job = choice->job;
-    if (Status status = start(std::move(choice)); !status.ok()) {
-      RequestEvent event;
-      event.status = status;
-      job->listener(event);
-      cancel(job->id);
-    }
+  if (patience_ > 0)
+    --patience_;
+  while (const std::unique_ptr<Choice> *next = nextWaiting()) {
+    if (running_.size() >= engine_.maxSequences())
+      return;
+    const Choice &choice = **next;
+    if (&choice == blocked_ && patience_ > 0)
+      return;
+    auto wait = [&] {
+      blocked_ = &choice;
+      patience_ = patience;
+    };
+    if (!imagesFit(choice))
+      return wait();
+    Result<Candidate> candidate = makeCandidate(choice);
+    if (candidate.ok() && !fits(choice, *candidate->sequence))
+      return wait();
+    const std::shared_ptr<Job> job = choice.job;
+    std::unique_ptr<Choice> taken = takeWaiting();
+    Status status = candidate.ok() ? start(std::move(taken), candidate.take()) : candidate.status();
+    if (!status.ok())
+      fail(*job, 0, status);
   }
 }
 
 void Batcher::preemptLast() {
-  waiting_.push_front(std::move(running_.back()));
+  queue_.leave(running_.back()->job->request.key);
+  returning_.push_front(std::move(running_.back()));
   running_.pop_back();
   sequences_.pop_back();
-  ++preemptions_;
+  patience_ = 0;
+  ++totals_.preemptions;
+}
+
+/// How many tokens of prompts the next step may take.
+uint32_t Batcher::promptTokensNow() const {
+  const auto answers =
+      std::count_if(sequences_.begin(), sequences_.end(),
+                    [](const std::unique_ptr<Sequence> &s) { return s->pending() == 1; });
+  return answers == 0 ? std::numeric_limits<uint32_t>::max() : budget_.promptTokens();
 }
 
 /// Runs the largest part of the batch that there are pages for.
 Status Batcher::runPlanned() {
   while (true) {
-    const bool decodes =
-        std::any_of(sequences_.begin(), sequences_.end(),
-                    [](const std::unique_ptr<Sequence> &s) { return s->pending() == 1; });
-    const uint32_t most = decodes && options_.promptTokensBesideDecode
-                              ? options_.promptTokensBesideDecode
-                              : std::numeric_limits<uint32_t>::max();
-    if (!planner_.plan(sequences_, most))
+    if (!planner_.plan(sequences_, promptTokensNow()))
       return {};
     Status status = engine_.step(planner_.chunks());
     if (status.kind() != StatusKind::OutOfMemory)
@@ -179,146 +296,27 @@ Status Batcher::runPlanned() {
       preemptLast();
       continue;
     }
-    fail(*running_.front(), status);
+    fail(*running_.front()->job, running_.front()->index, status);
     removeEnded();
     return {};
   }
-}
-
-bool Batcher::stopsAt(const Choice &choice, int32_t token) const {
-  const ScheduledRequest &request = choice.job->request;
-  return contains(request.stopIds, token) ||
-         (!request.ignoreStop && contains(options_.stopIds, token));
-}
-
-void Batcher::end(Choice &choice, RequestEvent event) {
-  std::string text(event.text);
-  if (choice.decoder)
-    choice.stops.add(choice.decoder->finish(), text);
-  choice.stops.finish(text);
-  event.choice = choice.index;
-  event.text = text;
-  choice.ended = true;
-  choice.job->listener(event);
-}
-
-/// One answer's failure is its request's: the others of it hear nothing more.
-void Batcher::fail(Choice &choice, const Status &why) {
-  RequestEvent event;
-  event.choice = choice.index;
-  event.status = why;
-  std::shared_ptr<const Job> job = choice.job;
-  choice.ended = true;
-  job->listener(event);
-  for (std::unique_ptr<Choice> &other : running_)
-    other->ended = other->ended || other->job == job;
-  std::erase_if(waiting_, [&](const auto &other) { return !other || other->job == job; });
-}
-
-void Batcher::removeEnded() {
-  size_t kept = 0;
-  for (size_t i = 0; i < running_.size(); ++i) {
-    if (running_[i]->ended)
-      continue;
-    if (kept != i) {
-      running_[kept] = std::move(running_[i]);
-      sequences_[kept] = std::move(sequences_[i]);
-    }
-    ++kept;
-  }
-  running_.resize(kept);
-  sequences_.resize(kept);
-}
-
-void Batcher::accept(Choice &choice, int32_t token, const TokenLogprobs *logprobs) {
-  const ScheduledRequest &request = choice.job->request;
-  RequestEvent event;
-  event.choice = choice.index;
-  const bool mayStop = choice.answer.size() >= request.minNewTokens;
-  if (mayStop && stopsAt(choice, token)) {
-    event.finish = FinishReason::Stop;
-    return end(choice, event);
-  }
-  choice.answer.push_back(token);
-  ++generatedTokens_;
-  event.token = token;
-  event.logprobs = logprobs;
-  std::string text;
-  if (choice.decoder) {
-    std::string piece = choice.decoder->add(token);
-    if (choice.answer.size() < request.minNewTokens)
-      text = std::move(piece);
-    else
-      choice.stops.add(piece, text);
-  }
-  event.text = text;
-  if (choice.stops.matched()) {
-    event.finish = FinishReason::Stop;
-    return end(choice, event);
-  }
-  if ((request.maxNewTokens != 0 && choice.answer.size() >= request.maxNewTokens) ||
-      choice.length() >= engine_.maxLength()) {
-    event.finish = FinishReason::Length;
-    return end(choice, event);
-  }
-  choice.job->listener(event);
-}
-
-void Batcher::sample(size_t index, std::span<const float> logits) {
-  Choice &choice = *running_[index];
-  const ScheduledRequest &request = choice.job->request;
-  std::span<const float> allowed = logits;
-  if (choice.answer.size() < request.minNewTokens) {
-    masked_.assign(logits.begin(), logits.end());
-    for (size_t id = 0; id < masked_.size(); ++id)
-      if (stopsAt(choice, static_cast<int32_t>(id)))
-        masked_[id] = -std::numeric_limits<float>::infinity();
-    allowed = masked_;
-  }
-  std::optional<int32_t> token = choice.sampler->sample(allowed, scratch_);
-  if (!token)
-    return fail(choice,
-                Status::internal("logits: found no number, expected one for each token; the "
-                                 "program or its weights are broken."));
-  TokenLogprobs logprobs;
-  if (request.topLogprobs)
-    logprobs = tokenLogprobs(logits, *token, *request.topLogprobs);
-  accept(choice, *token, request.topLogprobs ? &logprobs : nullptr);
-  if (choice.ended)
-    return;
-  if (Status status = sequences_[index]->append({&*token, 1}); !status.ok())
-    fail(choice, status);
-}
-
-/// A token for each sequence of the step that has no pending ones left.
-Status Batcher::takeTokens() {
-  rows_.clear();
-  rowOwners_.clear();
-  for (const PlannedChunk &chunk : planner_.planned()) {
-    if (sequences_[chunk.sequence]->length() <=
-        running_[chunk.sequence]->job->request.prompt.size())
-      promptTokens_ += chunk.tokens;
-    if (!chunk.reachesEnd)
-      continue;
-    rows_.push_back(chunk.firstRow + chunk.tokens - 1);
-    rowOwners_.push_back(chunk.sequence);
-  }
-  LLAMA4_RETURN_IF_ERROR(engine_.logits(rows_, [&](size_t i, std::span<const float> logits) {
-    if (!running_[rowOwners_[i]]->ended)
-      sample(rowOwners_[i], logits);
-  }));
-  removeEnded();
-  return {};
 }
 
 Status Batcher::step() {
   admit();
   if (running_.empty())
     return {};
+  const double start = options_.clock ? options_.clock() : 0;
   LLAMA4_RETURN_IF_ERROR(runPlanned());
   if (running_.empty())
     return {};
-  return takeTokens();
+  uint32_t answers = 0, promptTokens = 0;
+  for (const PlannedChunk &chunk : planner_.planned())
+    (chunk.tokens == 1 ? answers : promptTokens) += chunk.tokens;
+  LLAMA4_RETURN_IF_ERROR(takeTokens());
+  if (options_.clock && answers != 0)
+    budget_.record(promptTokens, options_.clock() - start);
+  return {};
 }
 
 } // namespace llama4

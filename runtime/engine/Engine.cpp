@@ -47,34 +47,6 @@ Result<uint64_t> cacheMemory(uint64_t asked, uint64_t weights, uint64_t mapped, 
 
 } // namespace
 
-Status Sequence::append(std::span<const int32_t> ids) {
-  for (int32_t id : ids)
-    if (id < 0 || static_cast<uint32_t>(id) >= vocabSize_)
-      return Status::invalidInput("a token: found id " + std::to_string(id) + ", expected 0 to " +
-                                  std::to_string(vocabSize_ - 1) + " of the model's vocabulary.");
-  uint64_t length = tokens_.size() + ids.size();
-  if (length > cache_->maxLength())
-    return Status::error(StatusKind::Usage,
-                         "a sequence: found " + std::to_string(length) +
-                             " tokens, expected at most " + std::to_string(cache_->maxLength()) +
-                             "; shorten the prompt, or allow a greater length or more memory.");
-  tokens_.insert(tokens_.end(), ids.begin(), ids.end());
-  return {};
-}
-
-Status Sequence::truncate(uint64_t length) {
-  if (length > tokens_.size())
-    return Status::internal("a sequence: found a cut to " + std::to_string(length) +
-                            " tokens, expected at most its " + std::to_string(tokens_.size()) +
-                            ".");
-  if (length < processed_) {
-    LLAMA4_RETURN_IF_ERROR(cache_->truncate(slot_, length));
-    processed_ = length;
-  }
-  tokens_.resize(length);
-  return {};
-}
-
 Result<std::unique_ptr<Engine>> Engine::create(std::shared_ptr<const Program> program,
                                                Device &device, const EngineOptions &options) {
   const ProgramDesc &desc = program->desc();
@@ -91,16 +63,22 @@ Result<std::unique_ptr<Engine>> Engine::create(std::shared_ptr<const Program> pr
                           lowered("length", options.maxLength, desc.options.maxLength));
   uint64_t weights = program->weightsBytes();
   LLAMA4_ASSIGN_OR_RETURN(engine->executable_, Executable::create(program, device));
+  if (desc.images.present()) {
+    LLAMA4_ASSIGN_OR_RETURN(engine->images_, ImagePool::create(*program, device));
+  }
   LLAMA4_ASSIGN_OR_RETURN(engine->buffers_,
-                          StepBuffers::create(*program, device, engine->maxStepTokens_,
-                                              engine->maxSequences_, engine->maxLogitsRows_));
+                          StepBuffers::create(*program, device, engine->images_.get(),
+                                              engine->maxStepTokens_, engine->maxSequences_,
+                                              engine->maxLogitsRows_));
   LLAMA4_ASSIGN_OR_RETURN(
       uint64_t memory,
       cacheMemory(options.memory, weights, desc.weightSource.isStored() ? weights : 0,
-                  engine->executable_->arenaBytes() + engine->buffers_->bytes()));
-  LLAMA4_ASSIGN_OR_RETURN(engine->cache_, KvCache::create(desc, device,
-                                                          {maxLength, engine->maxSequences_,
-                                                           engine->maxStepTokens_, memory}));
+                  engine->executable_->arenaBytes() + engine->buffers_->bytes() +
+                      (engine->images_ ? engine->images_->bytes() : 0)));
+  LLAMA4_ASSIGN_OR_RETURN(engine->cache_,
+                          KvCache::create(desc, device,
+                                          {maxLength, engine->maxSequences_, engine->maxStepTokens_,
+                                           memory, options.prefixCache}));
   LLAMA4_RETURN_IF_ERROR(
       engine->buffers_->addTables(*engine->cache_, device, engine->maxSequences_));
   engine->slots_.reserve(engine->maxSequences_);
@@ -115,7 +93,8 @@ Result<std::unique_ptr<Sequence>> Engine::createSequence(uint64_t expectedLength
     return Status::error(StatusKind::OutOfMemory, "sequences: found " +
                                                       std::to_string(maxSequences_) +
                                                       " in use, expected fewer; end one first.");
-  std::unique_ptr<Sequence> sequence(new Sequence(*cache_, *slot, vocabSize()));
+  std::unique_ptr<Sequence> sequence(
+      new Sequence(*cache_, *slot, vocabSize(), program().desc().images.imageToken));
   sequence->tokens_.reserve(std::min(expectedLength, maxLength()));
   return sequence;
 }
@@ -147,7 +126,8 @@ Status Engine::checkChunks(std::span<const SequenceChunk> chunks, uint32_t &toke
 Status Engine::reservePages(std::span<const SequenceChunk> chunks) {
   for (size_t i = 0; i < chunks.size(); ++i) {
     const Sequence &sequence = *chunks[i].sequence;
-    Status status = cache_->reserve(sequence.slot_, sequence.processed_ + chunks[i].tokens);
+    Status status = cache_->reserve(sequence.slot_, sequence.processed_ + chunks[i].tokens,
+                                    sequence.processed_);
     if (status.ok())
       continue;
     for (size_t done = 0; done < i; ++done)
@@ -182,10 +162,8 @@ Status Engine::step(std::span<const SequenceChunk> chunks) {
   lastTokens_ = 0;
   LLAMA4_RETURN_IF_ERROR(execute(*entry, step));
   lastTokens_ = tokens;
-  for (const SequenceChunk &chunk : chunks) {
-    chunk.sequence->processed_ += chunk.tokens;
-    cache_->retire(chunk.sequence->slot_, chunk.sequence->processed_);
-  }
+  for (const SequenceChunk &chunk : chunks)
+    chunk.sequence->advance(chunk.tokens);
   return {};
 }
 
@@ -204,8 +182,51 @@ Status Engine::runLogits(std::span<const uint32_t> rows) {
   return execute(*entry, step);
 }
 
+Status Engine::checkImages(std::span<const ImagePixels> images) const {
+  if (images.empty())
+    return {};
+  if (!images_)
+    return Status::invalidInput("images: found " + std::to_string(images.size()) +
+                                " for a model of text alone, expected none; take a model that was "
+                                "compiled with its image part.");
+  if (!images_->fits(images, /*alone=*/true))
+    return Status::error(
+        StatusKind::Usage,
+        "images: found " + std::to_string(images.size()) +
+            " in one prompt, expected no more than the " + std::to_string(images_->room().units()) +
+            (program().desc().images.family == ImageFamily::Llama4 ? " tiles" : " images") +
+            " that the model was compiled for; give fewer or smaller ones.");
+  return {};
+}
+
+Result<std::shared_ptr<const PooledImages>> Engine::setImages(Sequence &sequence,
+                                                              const PromptImages &images) {
+  LLAMA4_RETURN_IF_ERROR(checkImages(images.images));
+  LLAMA4_ASSIGN_OR_RETURN(std::shared_ptr<const PooledImages> pooled, encodeImages(images.images));
+  LLAMA4_ASSIGN_OR_RETURN(SequenceImages places, SequenceImages::create(pooled, images.places));
+  sequence.setImages(std::move(places));
+  return pooled;
+}
+
+Result<std::shared_ptr<const PooledImages>>
+Engine::encodeImages(std::span<const ImagePixels> images) {
+  LLAMA4_RETURN_IF_ERROR(checkImages(images));
+  return images_->encode(images,
+                         [this](uint32_t entry, uint32_t symbol, std::span<void *const> inputs,
+                                std::span<void *const> outputs) -> Status {
+                           l4_step step = {};
+                           step.symbol = symbol;
+                           LLAMA4_RETURN_IF_ERROR(executable_->execute(
+                               entry, step, inputs, outputs, cache_->pools(),
+                               profile_.nanoseconds(entry), profile_.weightBytes(entry)));
+                           profile_.record(entry, symbol);
+                           return {};
+                         });
+}
+
 Engine::Memory Engine::memory() const {
-  return {program().weightsBytes(), executable_->arenaBytes(), buffers_->bytes(), cache_->bytes()};
+  return {program().weightsBytes(), executable_->arenaBytes(), buffers_->bytes(), cache_->bytes(),
+          images_ ? images_->bytes() : 0};
 }
 
 } // namespace llama4

@@ -31,6 +31,9 @@ struct EngineOptions {
   /// tenths of the memory that is available.
   uint64_t memory = 0;
   bool profile = false; ///< measure every command
+  /// Pages of texts stay known after their sequences, as long as there is room for them; see
+  /// Sequence::reusePrefix().
+  bool prefixCache = true;
 };
 
 class Engine {
@@ -43,6 +46,12 @@ public:
   /// An empty sequence that can take `expectedLength` tokens without allocating. Errors:
   /// OutOfMemory (as many exist as the engine may have).
   Result<std::unique_ptr<Sequence>> createSequence(uint64_t expectedLength = 0);
+
+  /// A sequence that begins with the processed tokens of `from` and shares its pages, until one of
+  /// them writes to a page. Errors: those of createSequence().
+  Result<std::unique_ptr<Sequence>> fork(const Sequence &from, uint64_t expectedLength = 0);
+  /// Forgets the pages that no sequence holds.
+  void dropPrefixCache() { cache_->dropUnheld(); }
 
   /// Processes the given pending tokens of the given sequences, each named once. Errors: Internal
   /// (chunks that are no step), OutOfMemory and Usage (no pages); nothing was processed then.
@@ -63,6 +72,23 @@ public:
   /// The hidden state f32[H] of token `row` of the last step.
   std::span<const float> hidden(uint32_t row) const { return buffers_->hidden(row); }
 
+  /// Encodes the pictures of one text, or finds them where another text has brought them; they stay
+  /// as long as the result, which the engine must outlive. Errors: InvalidInput (the program takes
+  /// no pictures, or others), OutOfMemory (no room beside those in use: end a text first).
+  Result<std::shared_ptr<const PooledImages>> encodeImages(std::span<const ImagePixels> images);
+  /// The pictures of a prompt for an empty sequence, encoded; see encodeImages() for errors.
+  Result<std::shared_ptr<const PooledImages>> setImages(Sequence &sequence,
+                                                        const PromptImages &images);
+  /// Whether pictures can be encoded at all. Errors: InvalidInput (the program takes none), Usage
+  /// (more than there is room for).
+  Status checkImages(std::span<const ImagePixels> images) const;
+  /// True when encodeImages() would find room; `alone`: if no other text had pictures.
+  bool imagesFit(std::span<const ImagePixels> images, bool alone = false) const {
+    return images.empty() || (images_ && images_->fits(images, alone));
+  }
+  /// The pools of pictures; null where the program takes none.
+  const ImagePool *images() const { return images_.get(); }
+
   const Program &program() const { return executable_->program(); }
   std::string_view codeLevel() const { return executable_->codeLevel(); }
   const KvCache &cache() const { return *cache_; }
@@ -72,10 +98,15 @@ public:
   /// Tokens of the longest sequence.
   uint64_t maxLength() const { return cache_->maxLength(); }
   uint32_t vocabSize() const { return program().desc().model.vocabSize; }
+  /// True for ids that a text may have: those of the vocabulary and of a picture.
+  bool takesId(int32_t id) const {
+    return id >= 0 &&
+           (static_cast<uint32_t>(id) < vocabSize() || id == program().desc().images.imageToken);
+  }
 
   /// What was reserved, in bytes.
   struct Memory {
-    uint64_t weights = 0, arena = 0, step = 0, cache = 0;
+    uint64_t weights = 0, arena = 0, step = 0, cache = 0, images = 0;
   };
   Memory memory() const;
   /// Empty unless options.profile.
@@ -90,6 +121,7 @@ private:
 
   std::unique_ptr<Executable> executable_;
   std::unique_ptr<KvCache> cache_;
+  std::unique_ptr<ImagePool> images_;
   std::optional<StepBuffers> buffers_;
   std::vector<uint32_t> slots_; ///< of the step's chunks; capacity: maxSequences
   Profile profile_;

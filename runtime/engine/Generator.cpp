@@ -79,6 +79,8 @@ Status Run::checkRequest(const GenerationRequest &request) const {
     return Status::error(StatusKind::Usage, "stop strings: found a program without a tokenizer, "
                                             "expected one; give stop ids.");
   LLAMA4_RETURN_IF_ERROR(request.sampling.check(engine_.vocabSize()));
+  if (request.images)
+    LLAMA4_RETURN_IF_ERROR(engine_.checkImages(request.images->images));
   return StopStrings::create(request.stopStrings).status();
 }
 
@@ -107,9 +109,13 @@ Status Run::start() {
 Status Run::admit() {
   while (admitted_ < requests_.size() && active_ < engine_.maxSequences()) {
     const GenerationRequest &request = requests_[admitted_];
+    if (request.images && active_ > 0 && !engine_.imagesFit(request.images->images))
+      return {}; // when another one has ended
     LLAMA4_ASSIGN_OR_RETURN(sequences_[admitted_],
                             engine_.createSequence(request.prompt.size() + request.maxNewTokens));
     LLAMA4_RETURN_IF_ERROR(sequences_[admitted_]->append(request.prompt));
+    if (request.images)
+      LLAMA4_RETURN_IF_ERROR(engine_.setImages(*sequences_[admitted_], *request.images).status());
     LLAMA4_ASSIGN_OR_RETURN(Sampler sampler,
                             Sampler::create(request.sampling, engine_.vocabSize()));
     sampler.addPrompt(request.prompt);

@@ -26,6 +26,7 @@ struct GenerationRequest {
   /// End the text where the first of them begins; their tokens stay in the list of tokens. They are
   /// compared with the text, in which control tokens don't show.
   std::vector<std::string> stopStrings = {};
+  std::shared_ptr<const PromptImages> images = {}; ///< of the prompt; null: none
 };
 
 struct GenerationOptions {

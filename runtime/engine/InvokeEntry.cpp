@@ -37,6 +37,8 @@ private:
   }
   uint64_t mostRows(const EntryTensor &input) const;
   uint64_t countIds(uint32_t input) const;
+  Result<uint64_t> firstPosition() const;
+  Result<uint32_t> makeCache(uint64_t first);
   Status checkRows();
   Status addInput(const EntryTensor &input);
   Status fillInput(const EntryTensor &input, const SafetensorsTensor &tensor, std::byte *data);
@@ -97,22 +99,58 @@ Status Invocation::findSymbol() {
   return {};
 }
 
-/// One sequence of `symbol_` tokens from position 0.
+/// Where the file's `positions` start; they follow each other.
+Result<uint64_t> Invocation::firstPosition() const {
+  const SafetensorsTensor *tensor = file_.find("positions");
+  if (!tensor)
+    return uint64_t{0};
+  const uint64_t length = program_->desc().options.maxLength;
+  std::vector<int64_t> positions(symbol_);
+  bool good = tensor->dtype == DType::I64 && tensor->bytes.size() == symbol_ * sizeof(int64_t);
+  if (good)
+    std::memcpy(positions.data(), tensor->bytes.data(), tensor->bytes.size());
+  good = good && positions[0] >= 0 && symbol_ <= length &&
+         static_cast<uint64_t>(positions[0]) <= length - symbol_;
+  for (uint32_t t = 1; good && t < symbol_; ++t)
+    good = positions[t] == positions[0] + t;
+  if (!good)
+    return Status::invalidInput(
+        file_.path() + ": \"positions\": found other numbers, expected " + std::to_string(symbol_) +
+        " of type i64, each one more than the last, below the compiled length of " +
+        std::to_string(length) + ".");
+  return static_cast<uint64_t>(positions[0]);
+}
+
+/// A cache whose one slot has the pages that tokens from `first` on see, as if the tokens before
+/// had been processed step by step.
+Result<uint32_t> Invocation::makeCache(uint64_t first) {
+  const uint64_t length = first + symbol_;
+  LLAMA4_ASSIGN_OR_RETURN(
+      cache_, KvCache::create(program_->desc(), device_, {length, 1, symbol_, uint64_t{1} << 46}));
+  const uint32_t slot = *cache_->acquire();
+  for (uint64_t done = 0; done < first;) {
+    done = std::min(first, done + symbol_);
+    LLAMA4_RETURN_IF_ERROR(cache_->reserve(slot, done));
+    cache_->retire(slot, done);
+  }
+  LLAMA4_RETURN_IF_ERROR(cache_->reserve(slot, length));
+  return slot;
+}
+
+/// One sequence of `symbol_` tokens.
 Status Invocation::makeBatch() {
+  LLAMA4_ASSIGN_OR_RETURN(const uint64_t first, firstPosition());
   positions_.resize(symbol_);
   for (uint32_t t = 0; t < symbol_; ++t)
-    positions_[t] = t;
+    positions_[t] = static_cast<int64_t>(first + t);
   LLAMA4_ASSIGN_OR_RETURN(std::byte * position, allocate(symbol_ * sizeof(int64_t)));
   LLAMA4_ASSIGN_OR_RETURN(std::byte * sequence, allocate(symbol_ * sizeof(int32_t)));
   LLAMA4_ASSIGN_OR_RETURN(std::byte * start, allocate(2 * sizeof(int32_t)));
   LLAMA4_ASSIGN_OR_RETURN(std::byte * length, allocate(sizeof(int64_t)));
   std::memcpy(position, positions_.data(), symbol_ * sizeof(int64_t));
   reinterpret_cast<int32_t *>(start)[1] = static_cast<int32_t>(symbol_);
-  reinterpret_cast<int64_t *>(length)[0] = symbol_;
-  LLAMA4_ASSIGN_OR_RETURN(
-      cache_, KvCache::create(program_->desc(), device_, {symbol_, 1, symbol_, uint64_t{1} << 46}));
-  std::optional<uint32_t> slot = cache_->acquire();
-  LLAMA4_RETURN_IF_ERROR(cache_->reserve(*slot, symbol_));
+  reinterpret_cast<int64_t *>(length)[0] = static_cast<int64_t>(first + symbol_);
+  LLAMA4_ASSIGN_OR_RETURN(const uint32_t slot, makeCache(first));
   step_.symbol = symbol_;
   step_.sequences = 1;
   step_.position = reinterpret_cast<const int64_t *>(position);
@@ -120,7 +158,7 @@ Status Invocation::makeBatch() {
   step_.start = reinterpret_cast<const int32_t *>(start);
   step_.length = reinterpret_cast<const int64_t *>(length);
   for (uint32_t kind = 0; kind < cache_->kinds(); ++kind) {
-    step_.page_table[kind] = cache_->row(kind, *slot).data();
+    step_.page_table[kind] = cache_->row(kind, slot).data();
     step_.page_stride[kind] = cache_->stride(kind);
   }
   return {};
@@ -242,6 +280,11 @@ Status Invocation::addInput(const EntryTensor &input) {
     return fillInput(input, *tensor, data);
   if (input.role == InputRole::Cos || input.role == InputRole::Sin)
     return makeRope(input, data);
+  if (input.role == InputRole::GridCos || input.role == InputRole::GridSin) {
+    fillGridInput(program_->desc().grids[input.grid], input.role == InputRole::GridSin,
+                  reinterpret_cast<float *>(data));
+    return {};
+  }
   if (input.role == InputRole::Temperature) {
     const TemperatureTable &table = program_->desc().temperatures[input.temperature];
     fillTemperature(table.attnScale, table.floorScale, positions_, reinterpret_cast<float *>(data),

@@ -88,6 +88,8 @@ Result<OwnedTensors> invokeTokens(Engine &engine, const TokenInput &input, uint3
   for (uint64_t length : input.lengths) {
     LLAMA4_ASSIGN_OR_RETURN(std::unique_ptr<Sequence> sequence, engine.createSequence(length));
     LLAMA4_RETURN_IF_ERROR(sequence->append(std::span(input.ids).subspan(begin, length)));
+    if (!input.images.empty() && !input.images[sequences.size()].images.empty())
+      LLAMA4_RETURN_IF_ERROR(engine.setImages(*sequence, input.images[sequences.size()]).status());
     sequences.push_back(std::move(sequence));
     first.push_back(begin);
     begin += length;

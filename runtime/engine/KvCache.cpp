@@ -8,6 +8,7 @@
 
 #include <algorithm>
 #include <limits>
+#include <utility>
 
 namespace llama4 {
 
@@ -56,10 +57,39 @@ uint64_t KvCache::Kind::firstVisible(uint64_t length) const {
   return chunkTokens == 0 ? 0 : length / chunkTokens * chunkTokens;
 }
 
+void KvCache::Kind::unlink(uint32_t id) {
+  Page &page = states[id];
+  (page.older == none ? oldest : states[page.older].newer) = page.newer;
+  (page.newer == none ? newest : states[page.newer].older) = page.older;
+  page.older = page.newer = none;
+  --unheld;
+}
+
+void KvCache::Kind::hold(int32_t id) {
+  Page &page = states[static_cast<uint32_t>(id)];
+  if (page.holders++ == 0 && page.node != none)
+    unlink(static_cast<uint32_t>(id));
+}
+
+/// A page that is known for its text waits for others to want it, the rest is free.
+void KvCache::Kind::drop(int32_t id) {
+  Page &page = states[static_cast<uint32_t>(id)];
+  if (--page.holders != 0)
+    return;
+  if (page.node == none)
+    return free.push_back(id);
+  page.older = newest;
+  (newest == none ? oldest : states[newest].newer) = static_cast<uint32_t>(id);
+  newest = static_cast<uint32_t>(id);
+  ++unheld;
+}
+
+/// The last page first: of a text's pages without holders the later ones are evicted before those
+/// that they stand behind.
 void KvCache::Kind::giveBack(uint32_t slot, uint32_t from, uint32_t to) {
   int32_t *entries = row(slot);
   for (uint32_t page = to; page > from; --page) {
-    free.push_back(entries[page - 1]);
+    drop(entries[page - 1]);
     entries[page - 1] = 0;
   }
 }
@@ -78,6 +108,10 @@ Status KvCache::addKind(const KvKind &kind, Device &device, uint32_t pages, uint
   LLAMA4_ASSIGN_OR_RETURN(state.table,
                           device.allocate(uint64_t{slots} * rowPages * sizeof(int32_t)));
   state.ranges.resize(slots);
+  state.states.resize(pages);
+  state.firstPool = static_cast<uint32_t>(pools_.size());
+  state.layers = kind.layers;
+  state.pageBytes = kind.pageBytes;
   state.free.reserve(pages);
   for (uint32_t page = pages; page > 0; --page)
     state.free.push_back(static_cast<int32_t>(page - 1));
@@ -95,6 +129,7 @@ Status KvCache::addKind(const KvKind &kind, Device &device, uint32_t pages, uint
 Result<std::unique_ptr<KvCache>> KvCache::create(const ProgramDesc &program, Device &device,
                                                  const KvCacheOptions &options) {
   std::unique_ptr<KvCache> cache(new KvCache);
+  cache->device_ = &device;
   cache->maxLength_ = std::max<uint64_t>(options.maxLength, 1);
   std::vector<uint64_t> pages = pagesThatFit(program, options);
   for (size_t k = 0; k < pages.size(); ++k) {
@@ -110,6 +145,20 @@ Result<std::unique_ptr<KvCache>> KvCache::create(const ProgramDesc &program, Dev
   }
   for (uint32_t slot = options.maxSequences; slot > 0; --slot)
     cache->freeSlots_.push_back(slot - 1);
+  cache->chains_.resize(options.maxSequences);
+  uint64_t allPages = 0, pageBytes = 0;
+  for (const Kind &kind : cache->kinds_) {
+    allPages += kind.pages;
+    pageBytes = std::max(pageBytes, kind.pageBytes);
+  }
+  cache->copied_.resize(pageBytes);
+  if (!options.prefixes)
+    return cache;
+  // Each node has a page, but for some that others stand behind.
+  cache->index_.emplace(static_cast<uint32_t>(
+      std::min<uint64_t>(allPages + options.maxSequences, std::numeric_limits<int32_t>::max())));
+  for (uint32_t slot = 0; slot < options.maxSequences; ++slot)
+    cache->index_->pin(cache->chains_[slot].node);
   return cache;
 }
 
@@ -127,32 +176,70 @@ void KvCache::release(uint32_t slot) {
     kind.giveBack(slot, range.first, range.end);
     range = {};
   }
+  cutChain(slot, 0);
   freeSlots_.push_back(slot);
 }
 
-Status KvCache::reserve(uint32_t slot, uint64_t length) {
+/// Whether the page that takes the token behind the first `written` has some of them and is held by
+/// others too or known for its text.
+bool KvCache::mustCopy(const Kind &kind, uint32_t slot, uint64_t length, uint64_t written) const {
+  const uint64_t page = written / pageTokens;
+  const Range &range = kind.ranges[slot];
+  if (written % pageTokens == 0 || length <= written || page < range.first || page >= range.end)
+    return false;
+  const Page &state = kind.states[static_cast<uint32_t>(kind.row(slot)[page])];
+  return state.holders > 1 || state.node != none;
+}
+
+/// Whether nobody else holds the page that takes the token behind the first `written`.
+bool KvCache::isAlone(const Kind &kind, uint32_t slot, uint64_t written) const {
+  return kind.states[static_cast<uint32_t>(kind.row(slot)[written / pageTokens])].holders == 1;
+}
+
+/// Pages that the slot lacks up to page `end`.
+uint64_t KvCache::growth(const Kind &kind, uint32_t slot, uint64_t end) const {
+  const uint64_t held = kind.ranges[slot].end;
+  return end > held ? end - held : 0;
+}
+
+Status KvCache::reserve(uint32_t slot, uint64_t length, uint64_t written) {
   if (length > maxLength_)
     return Status::error(StatusKind::Usage,
                          "a sequence: found " + std::to_string(length) +
                              " tokens, expected at most " + std::to_string(maxLength_) +
                              "; shorten the prompt, or allow a greater length or more memory.");
   uint64_t end = ceilDiv(length, pageTokens);
-  for (const Kind &kind : kinds_) {
-    uint64_t held = kind.ranges[slot].end;
-    if (end > held && end - held > kind.free.size())
+  for (uint32_t k = 0; k < kinds(); ++k) {
+    const Kind &kind = kinds_[k];
+    uint64_t needed = growth(kind, slot, end);
+    if (mustCopy(kind, slot, length, written) && !isAlone(kind, slot, written))
+      ++needed;
+    if (needed > freePages(k))
       return Status::error(StatusKind::OutOfMemory,
-                           "kv cache: found " + std::to_string(kind.free.size()) +
+                           "kv cache: found " + std::to_string(freePages(k)) +
                                " free pages of kind " + quoteName(kind.name) + ", expected " +
-                               std::to_string(end - held) +
+                               std::to_string(needed) +
                                " for the next tokens; end or shorten a sequence, or give more "
                                "memory.");
   }
-  for (Kind &kind : kinds_) {
+  for (uint32_t k = 0; k < kinds(); ++k) {
+    Kind &kind = kinds_[k];
     int32_t *entries = kind.row(slot);
-    for (uint32_t &page = kind.ranges[slot].end; page < end; ++page) {
-      entries[page] = kind.free.back();
-      kind.free.pop_back();
+    if (mustCopy(kind, slot, length, written) && isAlone(kind, slot, written) &&
+        freePages(k) <= growth(kind, slot, end)) {
+      // There is no room for a copy: the page is written, and known for its text no more.
+      Page &own = kind.states[static_cast<uint32_t>(entries[written / pageTokens])];
+      index_->clearPage(std::exchange(own.node, none), k);
+    } else if (mustCopy(kind, slot, length, written)) {
+      int32_t &entry = entries[written / pageTokens];
+      const int32_t own = take(k);
+      const int32_t shared = std::exchange(entry, own);
+      Status status = copyPage(kind, shared, own);
+      kind.drop(shared);
+      LLAMA4_RETURN_IF_ERROR(status);
     }
+    for (uint32_t &page = kind.ranges[slot].end; page < end; ++page)
+      entries[page] = take(k);
   }
   return {};
 }
@@ -179,6 +266,7 @@ Status KvCache::truncate(uint32_t slot, uint64_t length) {
                               " tokens, expected one behind the pages of kind " +
                               quoteName(kind.name) +
                               " that were dropped; process the sequence again from its start.");
+  cutChain(slot, length / pageTokens);
   uint64_t end = ceilDiv(length, pageTokens);
   for (Kind &kind : kinds_) {
     Range &range = kind.ranges[slot];
@@ -198,6 +286,10 @@ std::span<const int32_t> KvCache::row(uint32_t kind, uint32_t slot) const {
 
 uint32_t KvCache::rowPages(uint32_t kind, uint32_t slot) const {
   return kinds_[kind].ranges[slot].end;
+}
+
+uint32_t KvCache::heldPages(uint32_t kind, uint32_t slot) const {
+  return kinds_[kind].ranges[slot].end - kinds_[kind].ranges[slot].first;
 }
 
 } // namespace llama4

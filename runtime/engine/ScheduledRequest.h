@@ -4,9 +4,12 @@
 
 #include "runtime/engine/Generator.h"
 #include "runtime/engine/Logprobs.h"
+#include "runtime/engine/PrefixIndex.h"
 
+#include <chrono>
 #include <functional>
 #include <optional>
+#include <span>
 #include <string>
 #include <string_view>
 #include <vector>
@@ -24,6 +27,16 @@ struct ScheduledRequest {
   std::vector<std::string> stopStrings = {}; ///< as in GenerationRequest
   bool ignoreStop = false;                   ///< the model's own stop ids are tokens like any other
   std::optional<uint32_t> topLogprobs = {};  ///< report logprobs, with so many alternatives
+  std::shared_ptr<const PromptImages> images = {}; ///< of the prompt; null: none
+  /// Logprobs of the prompt's tokens as well, where there are topLogprobs; the whole prompt is
+  /// processed for them.
+  bool promptLogprobs = false;
+  /// Whose it is. Requests of different keys are let in by turns, those of one key as they came.
+  std::string key = {};
+  /// The request fails at the first step that begins then or later.
+  std::optional<std::chrono::steady_clock::time_point> deadline = {};
+  /// Pages are shared only with requests of the same salt.
+  std::optional<ContentKey> cacheSalt = {};
 };
 
 /// One step of one answer, or its end. What it points to lives until the listener returns.
@@ -32,8 +45,13 @@ struct RequestEvent {
   std::optional<int32_t> token; ///< nothing where a stop id ended the answer, and in errors
   std::string_view text;        ///< UTF-8 that is certain now
   const TokenLogprobs *logprobs = nullptr; ///< of the token, where they were asked for
-  std::optional<FinishReason> finish;      ///< the answer is complete
-  Status status;                           ///< not ok: the request failed, nothing follows
+  /// In the first event of an answer, where it was asked for: element i is of prompt token i + 1.
+  std::span<const TokenLogprobs> promptLogprobs;
+  /// Tokens of the request's prompt that were known and not processed again.
+  uint64_t cachedTokens = 0;
+  std::optional<FinishReason> finish; ///< the answer is complete
+  bool timedOut = false;              ///< the status is that the deadline has passed
+  Status status;                      ///< not ok: the request failed, nothing follows
 };
 
 /// Told of each event of a request, in order, on the scheduler's thread: it must return at once

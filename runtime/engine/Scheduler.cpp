@@ -5,14 +5,33 @@
 #include "runtime/format/KernelAbi.h"
 
 #include <algorithm>
+#include <chrono>
 #include <new>
 #include <system_error>
 
 namespace llama4 {
 
+namespace {
+
+using Clock = std::chrono::steady_clock;
+
+BatcherOptions withClock(BatcherOptions options) {
+  if (!options.clock)
+    options.clock = [] {
+      return std::chrono::duration<double>(Clock::now().time_since_epoch()).count();
+    };
+  return options;
+}
+
+uint64_t promptTokens(const ScheduledRequest &request) {
+  return uint64_t{request.choices} * request.prompt.size();
+}
+
+} // namespace
+
 Scheduler::Scheduler(std::unique_ptr<Engine> engine, SchedulerOptions options)
     : engine_(std::move(engine)), options_(std::move(options)),
-      batcher_(*engine_, options_.batcher) {
+      batcher_(*engine_, withClock(options_.batcher)) {
   if (options_.maxWaitingTokens != 0)
     return;
   uint64_t pages = 0;
@@ -43,6 +62,20 @@ Scheduler::~Scheduler() {
     thread_.join();
 }
 
+/// Whether the request may wait too. One that comes when none waits is taken whatever its size: it
+/// fits, says check().
+bool Scheduler::hasRoom(const ScheduledRequest &request) const {
+  const uint64_t tokens = promptTokens(request);
+  if (waiting_.answers == 0 || (waiting_.answers + request.choices <= options_.maxWaiting &&
+                                waiting_.tokens + tokens <= options_.maxWaitingTokens))
+    return true;
+  const auto mine = waiters_.find(request.key);
+  const Load load = mine == waiters_.end() ? Load() : mine->second;
+  const uint64_t keys = waiters_.size() + (mine == waiters_.end());
+  return keys > 1 && load.answers + request.choices <= options_.maxWaiting / keys &&
+         load.tokens + tokens <= options_.maxWaitingTokens / keys;
+}
+
 Result<uint64_t> Scheduler::submit(ScheduledRequest request, RequestListener listener) {
   LLAMA4_RETURN_IF_ERROR(batcher_.check(request));
   uint64_t id;
@@ -51,20 +84,18 @@ Result<uint64_t> Scheduler::submit(ScheduledRequest request, RequestListener lis
     if (closed_ || failed_)
       return Status::error(StatusKind::Unavailable, failed_ ? "the engine has failed: restart it."
                                                             : "the engine takes no more requests.");
-    // A request that comes to an empty queue is taken whatever its size: it fits, says check().
-    const size_t answers = stats_.waiting + mailed_;
-    const uint64_t tokens = uint64_t{request.choices} * request.prompt.size();
-    if (answers != 0 && (answers + request.choices > options_.maxWaiting ||
-                         waitingTokens_ + mailedTokens_ + tokens > options_.maxWaitingTokens)) {
+    if (!hasRoom(request)) {
       ++stats_.refused;
       return Status::error(StatusKind::Unavailable, "too many requests wait already: found " +
-                                                        std::to_string(answers) +
+                                                        std::to_string(waiting_.answers) +
                                                         "; try again later.");
     }
     id = ++lastId_;
-    mailed_ += request.choices;
-    mailedTokens_ += tokens;
-    mail_.push_back({id, false, std::move(request), std::move(listener)});
+    const uint64_t tokens = promptTokens(request);
+    mailed_.add(request.choices, tokens);
+    waiting_.add(request.choices, tokens);
+    waiters_[request.key].add(request.choices, tokens);
+    mail_.push_back({Message::Kind::Submit, id, std::move(request), std::move(listener)});
   }
   wake_.notify_one();
   return id;
@@ -75,7 +106,17 @@ void Scheduler::cancel(uint64_t id) {
     std::lock_guard lock(mutex_);
     if (failed_)
       return;
-    mail_.push_back({id, true, {}, {}});
+    mail_.push_back({Message::Kind::Cancel, id, {}, {}});
+  }
+  wake_.notify_one();
+}
+
+void Scheduler::dropPrefixCache() {
+  {
+    std::lock_guard lock(mutex_);
+    if (failed_)
+      return;
+    mail_.push_back({Message::Kind::DropCache, 0, {}, {}});
   }
   wake_.notify_one();
 }
@@ -98,17 +139,8 @@ bool Scheduler::failed() const {
 SchedulerStats Scheduler::stats() const {
   std::lock_guard lock(mutex_);
   SchedulerStats stats = stats_;
-  stats.waiting += mailed_;
+  stats.waiting += mailed_.answers;
   return stats;
-}
-
-double Scheduler::cacheUse() const {
-  double use = 0;
-  const KvCache &cache = engine_->cache();
-  for (uint32_t kind = 0; kind < cache.kinds(); ++kind)
-    use = std::max(use, 1 - static_cast<double>(cache.freePages(kind)) /
-                                std::max(1u, cache.pages(kind)));
-  return use;
 }
 
 /// Sleeps while there is nothing to do; false when the scheduler ends.
@@ -123,33 +155,61 @@ void Scheduler::takeMail() {
   {
     std::lock_guard lock(mutex_);
     taken_.swap(mail_);
-    stats_.waiting += mailed_;
-    waitingTokens_ += mailedTokens_;
-    mailed_ = 0;
-    mailedTokens_ = 0;
+    stats_.waiting += mailed_.answers;
+    mailed_ = {};
   }
   for (Message &message : taken_) {
-    if (message.cancels)
-      batcher_.cancel(message.id);
-    else
+    switch (message.kind) {
+    case Message::Kind::Submit:
       batcher_.add(message.id, std::move(message.request), std::move(message.listener));
+      break;
+    case Message::Kind::Cancel:
+      batcher_.cancel(message.id);
+      break;
+    case Message::Kind::DropCache:
+      engine_->dropPrefixCache();
+      break;
+    }
   }
 }
 
 void Scheduler::publish() {
+  const KvCache &cache = engine_->cache();
+  double held = 0, kept = 0;
+  for (uint32_t kind = 0; kind < cache.kinds(); ++kind) {
+    const double all = std::max(1u, cache.pages(kind));
+    held = std::max(held, (cache.pages(kind) - cache.freePages(kind)) / all);
+    kept = std::max(kept, cache.unheldPages(kind) / all);
+  }
   std::lock_guard lock(mutex_);
+  const Batcher::Totals &totals = batcher_.totals();
   stats_.running = batcher_.running();
   stats_.waiting = batcher_.waiting();
-  stats_.cacheUse = cacheUse();
-  stats_.promptTokens = batcher_.promptTokens();
-  stats_.generatedTokens = batcher_.generatedTokens();
-  stats_.preemptions = batcher_.preemptions();
+  stats_.waitingKeys = batcher_.waitingKeys();
+  stats_.cacheUse = held;
+  stats_.cachedUse = kept;
+  stats_.promptTokens = totals.promptTokens;
+  stats_.generatedTokens = totals.generatedTokens;
+  stats_.preemptions = totals.preemptions;
+  stats_.prefixQueries = totals.prefixQueries;
+  stats_.prefixHits = totals.prefixHits;
+  stats_.timeouts = totals.timeouts;
   ++stats_.steps;
-  waitingTokens_ = batcher_.waitingTokens();
+  // What came meanwhile is in the mail.
+  waiters_.clear();
+  waiting_ = mailed_;
+  for (const Message &message : mail_)
+    if (message.kind == Message::Kind::Submit)
+      waiters_[message.request.key].add(message.request.choices, promptTokens(message.request));
+  batcher_.forEachWaiting([&](const std::string &key, uint64_t answers, uint64_t tokens) {
+    waiting_.add(answers, tokens);
+    waiters_[key].add(answers, tokens);
+  });
 }
 
 Status Scheduler::runStep() {
   try {
+    batcher_.expire(Clock::now());
     return batcher_.step();
   } catch (const std::bad_alloc &) {
     return Status::error(StatusKind::OutOfMemory,

@@ -3,6 +3,7 @@
 #define LLAMA4_RUNTIME_ENGINE_SEQUENCE_H
 
 #include "runtime/base/Status.h"
+#include "runtime/engine/Images.h"
 #include "runtime/engine/KvCache.h"
 
 #include <cstdint>
@@ -27,6 +28,8 @@ public:
   uint64_t processed() const { return processed_; }
   /// Tokens that steps have still to process.
   uint64_t pending() const { return tokens_.size() - processed_; }
+  /// Pages of a kind that it holds, alone or with others.
+  uint32_t heldPages(uint32_t kind) const { return cache_->heldPages(kind, slot_); }
 
   /// Adds tokens for later steps. Allocates nothing up to the length announced at creation. Errors:
   /// InvalidInput (an id outside the vocabulary), Usage (too long for the engine); nothing changed.
@@ -35,15 +38,31 @@ public:
   /// sequence, or needs keys that the cache has dropped); nothing changed.
   Status truncate(uint64_t length);
 
+  /// Says what stands behind the tokens from `position` on; the position is not processed yet and
+  /// not before an earlier one.
+  void addContent(const PromptContent &content) { contents_.push_back(content); }
+  std::span<const PromptContent> contents() const { return contents_; }
+  /// Gives the text its pictures, which are contents too; before anything of it is processed.
+  void setImages(SequenceImages images);
+  const SequenceImages &images() const { return images_; }
+  /// Takes over what the cache knows of the beginning of the text, at least one token of which
+  /// stays pending; only for a sequence of which nothing is processed. Returns the tokens.
+  uint64_t reusePrefix();
+
 private:
   friend class Engine;
-  Sequence(KvCache &cache, uint32_t slot, uint32_t vocabSize)
-      : cache_(&cache), slot_(slot), vocabSize_(vocabSize) {}
+  Sequence(KvCache &cache, uint32_t slot, uint32_t vocabSize, int32_t imageToken)
+      : cache_(&cache), slot_(slot), vocabSize_(vocabSize), imageToken_(imageToken) {}
+  /// A step has processed so many tokens.
+  void advance(uint32_t tokens);
 
   KvCache *cache_;
   uint32_t slot_;
   uint32_t vocabSize_;
+  int32_t imageToken_; ///< may lie behind the vocabulary; -1: none
   std::vector<int32_t> tokens_;
+  std::vector<PromptContent> contents_;
+  SequenceImages images_;
   uint64_t processed_ = 0;
 };
 

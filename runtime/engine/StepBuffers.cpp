@@ -19,8 +19,8 @@ Status unusable(const Entry &entry, const std::string &found, const std::string 
                               "; compile the model again with this version.");
 }
 
-/// Floats from one temperature of a step to the next.
-const size_t temperatureStride = rowBytes(ElementType::F32, 1) / sizeof(float);
+/// Floats from one factor (a temperature) of a step to the next.
+const size_t factorStride = rowBytes(ElementType::F32, 1) / sizeof(float);
 
 /// A f32 tensor that is the first output of an entry.
 Status checkResult(const Entry &entry, uint32_t columns) {
@@ -61,7 +61,7 @@ Status StepBuffers::addRopes(const Program &program, Device &device, uint32_t ma
 Status StepBuffers::addTemperatures(const Program &program, Device &device, uint32_t maxTokens) {
   for (const TemperatureTable &table : program.desc().temperatures) {
     Temperature temperature = {table, nullptr};
-    LLAMA4_RETURN_IF_ERROR(allocate(device, maxTokens * temperatureStride, temperature.values));
+    LLAMA4_RETURN_IF_ERROR(allocate(device, maxTokens * factorStride, temperature.values));
     temperatures_.push_back(std::move(temperature));
   }
   return {};
@@ -100,7 +100,39 @@ Status StepBuffers::addResults(const Program &program, Device &device) {
   return allocate(device, logits / sizeof(float), logits_);
 }
 
-Status StepBuffers::bindStep(const Entry &entry, Device &device, Arguments &arguments) {
+Status StepBuffers::addImages(const Program &program, Device &device, uint32_t maxTokens) {
+  if (program.desc().images.family == ImageFamily::Llama4)
+    return allocate(device, maxTokens, featureRow_);
+  LLAMA4_RETURN_IF_ERROR(allocate(device, maxTokens, imageFirst_));
+  LLAMA4_RETURN_IF_ERROR(allocate(device, maxTokens, imageCount_));
+  return allocate(device, maxTokens * factorStride, seesImage_);
+}
+
+/// The memory of an input that is known by its name.
+Result<void *> StepBuffers::imageInput(const Entry &entry, const EntryTensor &input,
+                                       const ImagePool *images) const {
+  const std::pair<const char *, int32_t *> numbers[] = {
+      {"feature_row", featureRow_}, {"image_first", imageFirst_}, {"image_count", imageCount_}};
+  const bool perToken = input.rowsPerSymbol == 1 && input.rowsFixed == 0;
+  for (const auto &[name, values] : numbers)
+    if (values && input.name == name && perToken && input.type == ElementType::I32 &&
+        input.columns == 0)
+      return static_cast<void *>(values);
+  if (seesImage_ && input.name == "sees_image" && perToken && input.type == ElementType::F32 &&
+      input.columns == 1)
+    return static_cast<void *>(seesImage_);
+  void *pool = nullptr;
+  if (images) {
+    LLAMA4_ASSIGN_OR_RETURN(pool, images->stepInput(input));
+  }
+  if (!pool)
+    return unusable(entry, "an input " + quoteName(input.name),
+                    "ids, cos, sin, temperatures, the batch and what tokens see of images");
+  return pool;
+}
+
+Status StepBuffers::bindStep(const Entry &entry, Device &device, const ImagePool *images,
+                             Arguments &arguments) {
   for (const EntryTensor &input : entry.inputs) {
     switch (input.role) {
     case InputRole::Ids:
@@ -118,9 +150,15 @@ Status StepBuffers::bindStep(const Entry &entry, Device &device, Arguments &argu
     case InputRole::Batch:
       arguments.inputs.push_back(nullptr);
       continue;
-    case InputRole::Tensor:
-      return unusable(entry, "an input " + quoteName(input.name),
-                      "ids, cos, sin, temperatures and the batch only");
+    case InputRole::Tensor: {
+      LLAMA4_ASSIGN_OR_RETURN(void *memory, imageInput(entry, input, images));
+      arguments.inputs.push_back(memory);
+      continue;
+    }
+    case InputRole::GridCos:
+    case InputRole::GridSin:
+      return unusable(entry, "an input " + quoteName(input.name) + " of places in a grid",
+                      "such inputs for images only");
     }
     if (input.rowsPerSymbol != 1 || input.rowsFixed != 0)
       return unusable(entry, "an input " + quoteName(input.name) + " of another number of rows",
@@ -152,7 +190,8 @@ Status StepBuffers::bindLogits(const Entry &entry, Arguments &arguments) {
   return {};
 }
 
-Result<StepBuffers> StepBuffers::create(const Program &program, Device &device, uint32_t maxTokens,
+Result<StepBuffers> StepBuffers::create(const Program &program, Device &device,
+                                        const ImagePool *images, uint32_t maxTokens,
                                         uint32_t maxSequences, uint32_t maxRows) {
   StepBuffers buffers;
   LLAMA4_RETURN_IF_ERROR(buffers.allocate(device, maxTokens, buffers.ids_));
@@ -163,16 +202,33 @@ Result<StepBuffers> StepBuffers::create(const Program &program, Device &device, 
   LLAMA4_RETURN_IF_ERROR(buffers.allocate(device, maxRows, buffers.rows_));
   LLAMA4_RETURN_IF_ERROR(buffers.addRopes(program, device, maxTokens));
   LLAMA4_RETURN_IF_ERROR(buffers.addTemperatures(program, device, maxTokens));
+  if (images)
+    LLAMA4_RETURN_IF_ERROR(buffers.addImages(program, device, maxTokens));
   LLAMA4_RETURN_IF_ERROR(buffers.addResults(program, device));
   const std::vector<Entry> &entries = program.desc().entries;
   buffers.arguments_.resize(entries.size());
   for (size_t i = 0; i < entries.size(); ++i) {
     if (entries[i].function == "step")
-      LLAMA4_RETURN_IF_ERROR(buffers.bindStep(entries[i], device, buffers.arguments_[i]));
+      LLAMA4_RETURN_IF_ERROR(buffers.bindStep(entries[i], device, images, buffers.arguments_[i]));
     else if (entries[i].function == "logits")
       LLAMA4_RETURN_IF_ERROR(buffers.bindLogits(entries[i], buffers.arguments_[i]));
   }
   return buffers;
+}
+
+/// What the next tokens of a sequence see of its pictures, from row `firstRow` of the step on.
+void StepBuffers::fillImages(const Sequence &sequence, uint32_t tokens, uint32_t firstRow) {
+  const SequenceImages &images = sequence.images();
+  for (uint32_t i = 0; i < tokens; ++i) {
+    const uint64_t position = sequence.processed() + i;
+    if (featureRow_) {
+      featureRow_[firstRow + i] = images.featureRow(position);
+      continue;
+    }
+    imageFirst_[firstRow + i] = images.first(position);
+    imageCount_[firstRow + i] = images.count(position);
+    seesImage_[(firstRow + i) * factorStride] = images.count(position) > 0 ? 1.0f : 0.0f;
+  }
 }
 
 void StepBuffers::fillStep(std::span<const uint32_t> slots, std::span<const SequenceChunk> chunks,
@@ -183,6 +239,8 @@ void StepBuffers::fillStep(std::span<const uint32_t> slots, std::span<const Sequ
     const auto begin = static_cast<int64_t>(sequence.processed());
     start_[s] = static_cast<int32_t>(token);
     length_[s] = begin + chunks[s].tokens;
+    if (featureRow_ || imageFirst_)
+      fillImages(sequence, chunks[s].tokens, token);
     for (uint32_t i = 0; i < chunks[s].tokens; ++i, ++token) {
       ids_[token] = sequence.tokens()[sequence.processed() + i];
       position_[token] = begin + i;
@@ -197,7 +255,7 @@ void StepBuffers::fillStep(std::span<const uint32_t> slots, std::span<const Sequ
     fillRopeInputs(rope.table, {position_, token}, rope.cos, rope.sin, rope.rowFloats);
   for (const Temperature &temperature : temperatures_)
     fillTemperature(temperature.table.attnScale, temperature.table.floorScale, {position_, token},
-                    temperature.values, temperatureStride);
+                    temperature.values, factorStride);
   step = {};
   step.symbol = token;
   step.sequences = static_cast<uint32_t>(chunks.size());

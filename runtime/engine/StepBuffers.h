@@ -8,6 +8,7 @@
 #ifndef LLAMA4_RUNTIME_ENGINE_STEPBUFFERS_H
 #define LLAMA4_RUNTIME_ENGINE_STEPBUFFERS_H
 
+#include "runtime/engine/ImagePool.h"
 #include "runtime/engine/Sequence.h"
 #include "runtime/program/Executor.h"
 
@@ -28,8 +29,9 @@ public:
   /// Buffers for steps of at most `maxTokens` tokens of `maxSequences` sequences and for
   /// `maxRows` rows of logits. Errors: OutOfMemory, InvalidInput (the program's entries don't keep
   /// to what an engine can feed).
-  static Result<StepBuffers> create(const Program &program, Device &device, uint32_t maxTokens,
-                                    uint32_t maxSequences, uint32_t maxRows);
+  /// `images` holds the pictures that steps see; null: the program takes none.
+  static Result<StepBuffers> create(const Program &program, Device &device, const ImagePool *images,
+                                    uint32_t maxTokens, uint32_t maxSequences, uint32_t maxRows);
   /// Page tables for steps of `maxSequences` sequences of `cache`; once, before the first step.
   Status addTables(const KvCache &cache, Device &device, uint32_t maxSequences);
 
@@ -74,7 +76,12 @@ private:
   Status addRopes(const Program &program, Device &device, uint32_t maxTokens);
   Status addTemperatures(const Program &program, Device &device, uint32_t maxTokens);
   Status addResults(const Program &program, Device &device);
-  Status bindStep(const Entry &entry, Device &device, Arguments &arguments);
+  Status addImages(const Program &program, Device &device, uint32_t maxTokens);
+  Status bindStep(const Entry &entry, Device &device, const ImagePool *images,
+                  Arguments &arguments);
+  Result<void *> imageInput(const Entry &entry, const EntryTensor &input,
+                            const ImagePool *images) const;
+  void fillImages(const Sequence &sequence, uint32_t tokens, uint32_t firstRow);
   Status bindLogits(const Entry &entry, Arguments &arguments);
 
   std::vector<std::unique_ptr<DeviceBuffer>> buffers_;
@@ -89,6 +96,9 @@ private:
   int32_t *start_ = nullptr;
   int64_t *length_ = nullptr;
   int32_t *rows_ = nullptr;
+  /// What tokens see of pictures; null where the family has no such input.
+  int32_t *featureRow_ = nullptr, *imageFirst_ = nullptr, *imageCount_ = nullptr;
+  float *seesImage_ = nullptr;
   float *hidden_ = nullptr;
   float *logits_ = nullptr;
   uint64_t hiddenBytes_ = 0, logitsBytes_ = 0;

@@ -51,6 +51,7 @@ public:
 private:
   Status checkTensors(const std::string &at, const std::vector<EntryTensor> &tensors, bool inputs);
   Status checkRole(const std::string &at, const EntryTensor &tensor);
+  Status checkGrid(const std::string &at, const EntryTensor &tensor);
   Status checkArena(const std::string &at);
   Status checkCommand(const std::string &at, const Command &command);
   Status checkBinding(const std::string &at, const Binding &binding, const KernelParam &param);
@@ -125,6 +126,8 @@ Status EntryChecker::checkRole(const std::string &at, const EntryTensor &tensor)
                       "an index below " + std::to_string(program_.temperatures.size()));
     return inRange(at + ".columns", tensor.columns, 1, 1);
   }
+  if (tensor.role == InputRole::GridCos || tensor.role == InputRole::GridSin)
+    return checkGrid(at, tensor);
   if (tensor.role != InputRole::Cos && tensor.role != InputRole::Sin)
     return {};
   if (tensor.type != ElementType::F32)
@@ -136,6 +139,20 @@ Status EntryChecker::checkRole(const std::string &at, const EntryTensor &tensor)
   return inRange(at + ".columns", tensor.columns, values, values);
 }
 
+/// Inputs from a grid have its rows whatever the symbol.
+Status EntryChecker::checkGrid(const std::string &at, const EntryTensor &tensor) {
+  if (tensor.type != ElementType::F32)
+    return badField(at + ".type", elementTypeName(tensor.type), "f32 for cos and sin");
+  if (tensor.grid >= program_.grids.size())
+    return badField(at + ".grid", std::to_string(tensor.grid),
+                    "an index below " + std::to_string(program_.grids.size()));
+  const RopeGrid &grid = program_.grids[tensor.grid];
+  const uint64_t columns = 2 * grid.invFreq.size();
+  LLAMA4_RETURN_IF_ERROR(inRange(at + ".columns", tensor.columns, columns, columns));
+  LLAMA4_RETURN_IF_ERROR(inRange(at + ".rows_per_symbol", tensor.rowsPerSymbol, 0, 0));
+  return inRange(at + ".rows_fixed", tensor.rowsFixed, grid.tokens(), grid.tokens());
+}
+
 Status EntryChecker::checkArena(const std::string &at) {
   std::optional<uint64_t> growing = checkedMul(entry_.arenaPerSymbol, entry_.bound);
   std::optional<uint64_t> whole = growing ? checkedAdd(*growing, entry_.arenaFixed) : std::nullopt;
@@ -144,6 +161,14 @@ Status EntryChecker::checkArena(const std::string &at) {
                     "an arena of at most " + std::to_string(limits::maxArenaBytes) + " bytes");
   arena_ = *whole;
   return {};
+}
+
+/// Tiles are calls of the library: so many for each unit.
+static Status checkLibraryGrid(const std::string &at, const GridExpr &grid, const Kernel &kernel) {
+  LLAMA4_ASSIGN_OR_RETURN(LibraryLinear linear, readLibraryLinear(at, kernel));
+  LLAMA4_RETURN_IF_ERROR(inRange(at + ".div", grid.div, 1, 1));
+  LLAMA4_RETURN_IF_ERROR(inRange(at + ".mul", grid.mul, linear.calls(), linear.calls()));
+  return inRange(at + ".add", grid.add, 0, 0);
 }
 
 Status EntryChecker::checkCommand(const std::string &at, const Command &command) {
@@ -159,6 +184,8 @@ Status EntryChecker::checkCommand(const std::string &at, const Command &command)
   LLAMA4_RETURN_IF_ERROR(
       inRange(at + ".constants (number)", command.constants.size(), 0, limits::maxConstants));
   LLAMA4_RETURN_IF_ERROR(inRange(at + ".sources (bytes)", command.sources.size(), 0, 1u << 16));
+  if (!kernel.library.empty())
+    LLAMA4_RETURN_IF_ERROR(checkLibraryGrid(at + ".grid", command.grid, kernel));
   extents_.clear();
   for (size_t b = 0; b < command.bindings.size(); ++b)
     LLAMA4_RETURN_IF_ERROR(

@@ -82,6 +82,11 @@ private:
 /// One entry with its commands; the tables it points into have been checked (CheckEntry.cpp).
 Status checkEntry(const std::string &at, const ProgramDesc &program, const Entry &entry);
 
+/// Grids and facts about pictures, in themselves (CheckImages.cpp); before the entries.
+Status checkImages(const ProgramDesc &program);
+/// The ids of images are in the tables that checked entries look them up in.
+Status checkImageTokens(const ProgramDesc &program);
+
 } // namespace llama4::check
 
 #endif // LLAMA4_RUNTIME_FORMAT_CHECKFIELD_H

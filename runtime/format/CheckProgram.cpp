@@ -149,6 +149,8 @@ static Status checkKernels(const std::vector<Kernel> &kernels) {
     for (size_t p = 0; p < kernel.params.size(); ++p)
       LLAMA4_RETURN_IF_ERROR(checkParam(atIndex(at + ".params", p), kernel.params[p]));
     LLAMA4_RETURN_IF_ERROR(checkExperts(at, kernel));
+    if (!kernel.library.empty())
+      LLAMA4_RETURN_IF_ERROR(readLibraryLinear(at, kernel).status());
   }
   return {};
 }
@@ -320,8 +322,10 @@ Status checkProgram(const ProgramDesc &program, uint64_t codeBytes, uint64_t wei
   LLAMA4_RETURN_IF_ERROR(checkKvKinds(program.kvKinds));
   LLAMA4_RETURN_IF_ERROR(checkRopes(program.ropes));
   LLAMA4_RETURN_IF_ERROR(checkTemperatures(program.temperatures));
+  LLAMA4_RETURN_IF_ERROR(check::checkImages(program));
   LLAMA4_RETURN_IF_ERROR(checkKernels(program.kernels));
-  return checkEntries(program);
+  LLAMA4_RETURN_IF_ERROR(checkEntries(program));
+  return check::checkImageTokens(program);
 }
 
 } // namespace llama4

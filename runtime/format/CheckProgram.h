@@ -10,6 +10,7 @@
 #define LLAMA4_RUNTIME_FORMAT_CHECKPROGRAM_H
 
 #include "runtime/base/Status.h"
+#include "runtime/format/LibraryCall.h"
 #include "runtime/format/ProgramDesc.h"
 
 namespace llama4 {
@@ -28,6 +29,9 @@ inline constexpr uint32_t maxCommands = 1u << 20; ///< of all entries together
 inline constexpr uint32_t maxLayers = 1u << 16;
 inline constexpr uint32_t maxExperts = 1u << 16; ///< matrices in one weight
 inline constexpr uint32_t maxRopeValues = 1u << 16;
+inline constexpr uint32_t maxGridSide = 4096;
+inline constexpr uint32_t maxTileSide = 2048; ///< pixels
+inline constexpr uint32_t maxImageTiles = 64; ///< of a canvas
 inline constexpr uint32_t maxNameBytes = 4096;
 inline constexpr uint64_t maxScratchBytes = uint64_t{1} << 28;
 inline constexpr uint64_t maxArenaBytes = uint64_t{1} << 42;
@@ -39,6 +43,10 @@ inline constexpr uint64_t maxMadeUpBytes = uint64_t{1} << 46;
 /// `codeBytes` and `weightsBytes` are the sizes of those sections; weights that are made up take
 /// weightsEnd() bytes of memory and no section.
 Status checkProgram(const ProgramDesc &program, uint64_t codeBytes, uint64_t weightsBytes);
+
+/// What the signature of a kernel with a `library` says; `at` is its path in errors. Errors:
+/// InvalidInput (no such library, or nothing that it computes).
+Result<LibraryLinear> readLibraryLinear(const std::string &at, const Kernel &kernel);
 
 } // namespace llama4
 

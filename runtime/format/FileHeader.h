@@ -68,7 +68,12 @@ static_assert(offsetof(FileHeader, headerHash) == 4088);
 inline constexpr uint64_t featureMadeUpWeights = 1; ///< no Weights section, see WeightSource.h
 /// Grouped linears or weights of several matrices; kernels read l4_dispatch::tiles.
 inline constexpr uint64_t featureExperts = 2;
-inline constexpr uint64_t knownFeatures = featureMadeUpWeights | featureExperts;
+/// Rope grids or facts about pictures: entries whose inputs readers before them cannot fill.
+inline constexpr uint64_t featureImages = 4;
+/// Kernels without code, which a library computes.
+inline constexpr uint64_t featureLibraries = 8;
+inline constexpr uint64_t knownFeatures =
+    featureMadeUpWeights | featureExperts | featureImages | featureLibraries;
 
 } // namespace llama4
 

@@ -68,6 +68,8 @@ enum class InputRole : uint8_t {
   Batch = 3,  ///< the step metadata: read through l4_step; its pointer is ignored and never bound
   Tensor = 4, ///< anything else, known by its name
   Temperature = 5, ///< f32[T, 1] attention temperatures of the table `temperature`
+  GridCos = 6,     ///< f32 cosines of the rope grid `grid` (RopeGrid.h), the same for every run
+  GridSin = 7,     ///< the same for the sine
 };
 
 /// An input or output of an entry.
@@ -80,6 +82,7 @@ struct EntryTensor {
   InputRole role = InputRole::Tensor; ///< inputs only
   uint32_t rope = 0;                  ///< roles Cos and Sin: index into ProgramDesc::ropes
   uint32_t temperature = 0;           ///< role Temperature: index into ProgramDesc::temperatures
+  uint32_t grid = 0;                  ///< roles GridCos and GridSin: index into ProgramDesc::grids
 
   uint64_t rows(uint64_t symbol) const { return rowsPerSymbol * symbol + rowsFixed; }
   uint64_t bytes(uint64_t symbol) const { return rows(symbol) * rowBytes(type, columns); }
@@ -175,6 +178,8 @@ struct Kernel {
   uint32_t experts = 0;       ///< grouped linears: matrices in each weight; 0: no grouped linear
   /// Grouped linears: the parameter that holds the tiles, an l4_group_tile in each row.
   uint32_t tilesParam = 0;
+  /// What computes it instead of code of the file (LibraryCall.h); empty: the code of the file.
+  std::string library = {};
 
   /// Bytes of weights one dispatch reads whose tiles name `touched` different experts.
   uint64_t weightBytesOf(uint64_t touched) const {
@@ -232,6 +237,51 @@ struct TemperatureTable {
   uint64_t floorScale = 1;
 };
 
+/// Frequencies of a rotary embedding over a grid of tokens behind which one more stands, see
+/// RopeGrid.h; inputs are filled from it once.
+struct RopeGrid {
+  std::string name;
+  uint32_t rows = 0, columns = 0;
+  std::vector<float> invFreq; ///< of half a head
+
+  uint64_t tokens() const { return uint64_t{rows} * columns + 1; }
+};
+
+/// How pictures reach a model. The numbers are stored in files: append only.
+enum class ImageFamily : uint8_t {
+  None = 0,   ///< the program takes no pictures
+  Llama4 = 1, ///< tiles and a global tile; features in the places of tokens
+  Mllama = 2, ///< up to four tiles; keys and values that tokens attend to
+};
+
+/// How pictures are scaled. Stored in files: append only.
+enum class ImageFilter : uint8_t { Bilinear = 0, Bicubic = 1 };
+
+/// What becomes of a picture before the entry "encode_image", and in a prompt.
+struct ImageInfo {
+  ImageFamily family = ImageFamily::None;
+  uint32_t imageSize = 0;      ///< pixels of a tile's side
+  uint32_t patchSize = 0;      ///< divides imageSize
+  uint32_t maxTiles = 0;       ///< of a picture's canvas
+  uint32_t tokensPerTile = 0;  ///< feature rows
+  uint32_t maxFeatureRows = 0; ///< of all pictures that the engine holds at once
+  bool resizeToMaxCanvas = false;
+  ImageFilter filter = ImageFilter::Bilinear;
+  double mean[3] = {0.5, 0.5, 0.5}, deviation[3] = {0.5, 0.5, 0.5};
+  double rescale = 1.0 / 255;
+  /// Ids of <|image|>, one for each picture of a prompt, and of what Llama 4 puts around tiles; -1:
+  /// not known, then prompts have to come with everything in its place.
+  int32_t imageToken = -1;
+  int32_t patchToken = -1; ///< Llama 4: where a feature row goes
+  int32_t startToken = -1, endToken = -1, tileXToken = -1, tileYToken = -1;
+
+  bool present() const { return family != ImageFamily::None; }
+  /// Feature rows of a unit of "encode_image": a tile of Llama 4, else a picture.
+  uint64_t unitRows() const {
+    return family == ImageFamily::Mllama ? uint64_t{maxTiles} * tokensPerTile : tokensPerTile;
+  }
+};
+
 /// Everything of a program but code, tokenizer and weights themselves.
 struct ProgramDesc {
   ModelInfo model;
@@ -243,6 +293,8 @@ struct ProgramDesc {
   std::vector<KvKind> kvKinds; ///< at most L4_MAX_KV_KINDS, in the order of l4_step::page_table
   std::vector<RopeTable> ropes;
   std::vector<TemperatureTable> temperatures;
+  std::vector<RopeGrid> grids;
+  ImageInfo images;
   std::vector<CodeObject> codeObjects;
   WeightSource weightSource; ///< not stored: the file has no Weights section
 };
@@ -264,6 +316,19 @@ inline bool hasExperts(const ProgramDesc &program) {
     if (weight.matrices != 1)
       return true;
   return false;
+}
+
+/// True when a reader must know what kernels without code are to run the program.
+inline bool hasLibraries(const ProgramDesc &program) {
+  for (const Kernel &kernel : program.kernels)
+    if (!kernel.library.empty())
+      return true;
+  return false;
+}
+
+/// True when a reader must know what pictures are to run the program.
+inline bool hasImages(const ProgramDesc &program) {
+  return program.images.present() || !program.grids.empty();
 }
 
 } // namespace llama4

@@ -62,11 +62,11 @@ Result<Decoder> decoderOf(std::span<const std::byte> bytes) {
     return Decoder{decodeJpeg};
   if (text.starts_with("RIFF"sv) && text.substr(0, 12).ends_with("WEBP"sv))
     return Decoder{decodeWebp};
+  if (text.starts_with("GIF87a"sv) || text.starts_with("GIF89a"sv))
+    return Decoder{decodeGif};
   const char *found = "something that is no picture of a known format";
   if (text.empty())
     found = "no bytes";
-  else if (text.starts_with("GIF8"sv))
-    found = "a GIF";
   else if (text.starts_with("BM"sv))
     found = "a BMP";
   else if (text.starts_with("II*\0"sv) || text.starts_with("MM\0*"sv))
@@ -74,7 +74,7 @@ Result<Decoder> decoderOf(std::span<const std::byte> bytes) {
   else if (text.size() >= 12 && text.substr(4, 4) == "ftyp"sv)
     found = "an AVIF, a HEIC or a film";
   return Status::invalidInput(std::string("found ") + found +
-                              ", expected a PNG, a JPEG or a WebP; convert it.");
+                              ", expected a PNG, a JPEG, a WebP or a GIF; convert it.");
 }
 
 } // namespace

@@ -1,4 +1,4 @@
-//===- Decode.h - PNG, JPEG and WebP to RGB ----------------------*- C++ -*-===//
+//===- Decode.h - PNG, JPEG, WebP and GIF to RGB -----------------*- C++ -*-===//
 //
 // The format is recognised by the content, never by a name. Hostile input is the normal case: the
 // limits hold before anything is allocated, libjpeg's and libpng's long jumps stay inside one
@@ -11,12 +11,13 @@
 //  - 16 bits keep the upper 8 (Pillow clips 16-bit grey to 255 instead, which whitens it);
 //  - CMYK and YCCK JPEGs are taken as inverted, as Adobe writes them;
 //  - colour profiles and gamma are ignored;
-//  - an animated WebP is its first frame, on a canvas that is transparent elsewhere;
+//  - an animated WebP is its first frame, on a canvas that is transparent elsewhere; so is a GIF,
+//    elsewhere of the first colour where none is transparent;
 //  - a cut-off file is refused; `allowTruncated` takes what is there of a PNG (missing rows black)
-//    and of a JPEG (missing blocks grey), as Meta's LOAD_TRUNCATED_IMAGES does; never of a WebP.
-//    A JPEG that merely lacks its end marker is complete, if it is not progressive;
+//    and of a JPEG (missing blocks grey), as Meta's LOAD_TRUNCATED_IMAGES does; never of a WebP or
+//    GIF. A JPEG that merely lacks its end marker is complete, if it is not progressive;
 //  - damaged data that libjpeg can decode is decoded; a PNG with a wrong CRC is refused.
-// GIF and other formats are refused by name.
+// Other formats are refused by name.
 //
 //===----------------------------------------------------------------------===//
 #ifndef LLAMA4_RUNTIME_IMAGE_DECODE_H

@@ -1,4 +1,4 @@
-//===- Decoders.h - the three decoders behind decodeImage --------*- C++ -*-===//
+//===- Decoders.h - the four decoders behind decodeImage --------*- C++ -*-===//
 //
 // Private to this room. Each takes bytes that begin with its signature and returns the picture as
 // it is stored, with alpha already treated, and the EXIF orientation beside it.
@@ -22,6 +22,7 @@ struct StoredImage {
 Result<StoredImage> decodePng(std::span<const std::byte> bytes, const DecodeOptions &options);
 Result<StoredImage> decodeJpeg(std::span<const std::byte> bytes, const DecodeOptions &options);
 Result<StoredImage> decodeWebp(std::span<const std::byte> bytes, const DecodeOptions &options);
+Result<StoredImage> decodeGif(std::span<const std::byte> bytes, const DecodeOptions &options);
 
 /// Refuses a size that is zero or over the limits. `format` is "PNG" and the like.
 Status checkSize(const char *format, uint64_t width, uint64_t height, const ImageLimits &limits);

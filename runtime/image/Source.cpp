@@ -1,4 +1,4 @@
-//===- Source.cpp - where a picture comes from: a path or a data URL ------===//
+//===- Source.cpp - where a picture comes from: a path or a URL -----------===//
 
 #include "runtime/image/Source.h"
 
@@ -104,17 +104,21 @@ Result<std::string> decodeDataUrl(std::string_view url, uint64_t maxBytes) {
   return std::move(*bytes);
 }
 
-Result<std::string> readImageSource(const std::string &source, const ImageLimits &limits) {
+Result<std::string> readImageSource(const std::string &source, const ImageLimits &limits,
+                                    const FetchRules *fetch) {
   if (startsWith(source, "data:"))
     return decodeDataUrl(source, limits.maxBytes);
+  if (fetch && isHttpUrl(source))
+    return fetchUrl(source, *fetch, limits.maxBytes);
   if (source.find("://") != std::string::npos)
     return Status::invalidInput("found the URL " + quoteName(source) +
                                 ", expected a path or a data: URL; fetch the picture first.");
   return readTextFile(source, limits.maxBytes);
 }
 
-Result<RgbImage> loadImage(const std::string &source, const DecodeOptions &options) {
-  LLAMA4_ASSIGN_OR_RETURN(std::string bytes, readImageSource(source, options.limits));
+Result<RgbImage> loadImage(const std::string &source, const DecodeOptions &options,
+                           const FetchRules *fetch) {
+  LLAMA4_ASSIGN_OR_RETURN(std::string bytes, readImageSource(source, options.limits, fetch));
   auto image = decodeImage(std::as_bytes(std::span(bytes)), options);
   if (!image.ok())
     return image.status().in(startsWith(source, "data:") ? "the data URL" : source);

@@ -1,4 +1,4 @@
-//===- Source.h - where a picture comes from: a path or a data URL -*- C++ -*-===//
+//===- Source.h - where a picture comes from: a path or a URL ----*- C++ -*-===//
 //
 // Reading is apart from decoding, so that other sources (a request's body, a download) decode the
 // same way.
@@ -8,6 +8,7 @@
 #define LLAMA4_RUNTIME_IMAGE_SOURCE_H
 
 #include "runtime/image/Decode.h"
+#include "runtime/image/Fetch.h"
 
 #include <string>
 #include <string_view>
@@ -19,13 +20,15 @@ namespace llama4::image {
 /// data URL, broken base64, more than `maxBytes`).
 Result<std::string> decodeDataUrl(std::string_view url, uint64_t maxBytes);
 
-/// The encoded picture that `source` names: a `data:` URL or the path of a regular file. Errors:
-/// InvalidInput (also for the URLs of other schemes), NotFound, Io; each names the source, a data
-/// URL as "the data URL".
-Result<std::string> readImageSource(const std::string &source, const ImageLimits &limits);
+/// The encoded picture that `source` names: a `data:` URL, the path of a regular file or, with
+/// `fetch`, a URL of http or https. Errors: InvalidInput (also for other URLs), NotFound, Io, those
+/// of fetchUrl; each names the source, a data URL as "the data URL".
+Result<std::string> readImageSource(const std::string &source, const ImageLimits &limits,
+                                    const FetchRules *fetch = nullptr);
 
 /// Reads and decodes. Errors: those of readImageSource and decodeImage, each naming the source.
-Result<RgbImage> loadImage(const std::string &source, const DecodeOptions &options = {});
+Result<RgbImage> loadImage(const std::string &source, const DecodeOptions &options = {},
+                           const FetchRules *fetch = nullptr);
 
 } // namespace llama4::image
 

@@ -10,6 +10,9 @@
 
 #include "runtime/format/CheckField.h"
 
+#include <algorithm>
+#include <iterator>
+
 #pragma clang diagnostic push
 #pragma clang diagnostic ignored "-Wconversion"
 #include "runtime/format/program_generated.h"
@@ -88,8 +91,9 @@ Status decodeTensor(const std::string &at, const fb::EntryTensor &in, EntryTenso
   out.rowsFixed = in.rows_fixed();
   out.rope = in.rope();
   out.temperature = in.temperature();
+  out.grid = in.grid();
   LLAMA4_RETURN_IF_ERROR(enumerator(at + ".type", in.type(), elementTypeCount, out.type));
-  return enumerator(at + ".role", in.role(), 6, out.role);
+  return enumerator(at + ".role", in.role(), 8, out.role);
 }
 
 Status decodeCommand(const std::string &at, const fb::Command &in, Command &out) {
@@ -146,6 +150,7 @@ Status decodeKernel(const std::string &at, const fb::Kernel &in, Kernel &out) {
   out.weightBytes = in.weight_bytes();
   out.experts = in.experts();
   out.tilesParam = in.tiles_param();
+  out.library = text(in.library());
   return tables(at + ".params", in.params(), out.params, decodeParam);
 }
 
@@ -173,6 +178,34 @@ Status decodeRope(const std::string &, const fb::RopeTable &in, RopeTable &out) 
 Status decodeTemperature(const std::string &, const fb::TemperatureTable &in,
                          TemperatureTable &out) {
   out = {text(in.name()), in.attn_scale(), in.floor_scale()};
+  return {};
+}
+
+Status decodeGrid(const std::string &, const fb::RopeGrid &in, RopeGrid &out) {
+  out = {text(in.name()), in.rows(), in.columns(), scalars(in.inv_freq())};
+  return {};
+}
+
+Status decodeImages(const fb::ImageInfo &in, ImageInfo &out) {
+  LLAMA4_RETURN_IF_ERROR(enumerator("images.family", in.family(), 3, out.family));
+  LLAMA4_RETURN_IF_ERROR(enumerator("images.filter", in.filter(), 2, out.filter));
+  out.imageSize = in.image_size();
+  out.patchSize = in.patch_size();
+  out.maxTiles = in.max_tiles();
+  out.tokensPerTile = in.tokens_per_tile();
+  out.maxFeatureRows = in.max_feature_rows();
+  out.resizeToMaxCanvas = in.resize_to_max_canvas();
+  const double mean[] = {in.mean_red(), in.mean_green(), in.mean_blue()};
+  const double deviation[] = {in.deviation_red(), in.deviation_green(), in.deviation_blue()};
+  std::copy(std::begin(mean), std::end(mean), out.mean);
+  std::copy(std::begin(deviation), std::end(deviation), out.deviation);
+  out.rescale = in.rescale();
+  out.imageToken = in.image_token();
+  out.patchToken = in.patch_token();
+  out.startToken = in.start_token();
+  out.endToken = in.end_token();
+  out.tileXToken = in.tile_x_token();
+  out.tileYToken = in.tile_y_token();
   return {};
 }
 
@@ -213,6 +246,9 @@ Result<ProgramDesc> decodeProgram(std::span<const std::byte> bytes) {
   LLAMA4_RETURN_IF_ERROR(tables("ropes", in.ropes(), out.ropes, decodeRope));
   LLAMA4_RETURN_IF_ERROR(
       tables("temperatures", in.temperatures(), out.temperatures, decodeTemperature));
+  LLAMA4_RETURN_IF_ERROR(tables("grids", in.grids(), out.grids, decodeGrid));
+  if (in.images())
+    LLAMA4_RETURN_IF_ERROR(decodeImages(*in.images(), out.images));
   out.weightSource.value = in.weight_value();
   out.weightSource.seed = in.weight_seed();
   LLAMA4_RETURN_IF_ERROR(

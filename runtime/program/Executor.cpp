@@ -7,6 +7,7 @@
 
 #include "runtime/program/Executor.h"
 
+#include "runtime/format/CheckProgram.h"
 #include "runtime/format/Quoted.h"
 
 #include <algorithm>
@@ -66,10 +67,12 @@ struct Executable::State {
   Device *device = nullptr;
   std::unique_ptr<CodeModule> code;
   std::unique_ptr<DeviceBuffer> weights, arena, step;
-  std::vector<void *> kernels; ///< one per kernel of the program
+  std::vector<void *> kernels;                           ///< one per kernel of the program
+  std::vector<std::unique_ptr<LibraryKernel>> libraries; ///< likewise; null where code computes it
   std::vector<EntryState> entries;
 
   Status loadCode();
+  Status loadLibraries();
   Status reserve();
   void resolve(const Entry &entry, EntryState &state);
   void bind(const Binding &binding, size_t slot, EntryState &state);
@@ -89,8 +92,23 @@ Status Executable::State::loadCode() {
   }
   LLAMA4_ASSIGN_OR_RETURN(code, device->loadCode(views));
   for (const Kernel &kernel : desc.kernels) {
-    LLAMA4_ASSIGN_OR_RETURN(void *address, code->resolve(kernel.symbol));
+    void *address = nullptr; // of one that a library computes
+    if (kernel.library.empty()) {
+      LLAMA4_ASSIGN_OR_RETURN(address, code->resolve(kernel.symbol));
+    }
     kernels.push_back(address);
+  }
+  return {};
+}
+
+Status Executable::State::loadLibraries() {
+  libraries.resize(program->desc().kernels.size());
+  for (size_t k = 0; k < libraries.size(); ++k) {
+    const Kernel &kernel = program->desc().kernels[k];
+    if (kernel.library.empty())
+      continue;
+    LLAMA4_ASSIGN_OR_RETURN(LibraryLinear linear, readLibraryLinear(kernel.symbol, kernel));
+    LLAMA4_ASSIGN_OR_RETURN(libraries[k], device->loadLibraryKernel(linear));
   }
   return {};
 }
@@ -145,6 +163,7 @@ void Executable::State::resolve(const Entry &entry, EntryState &state) {
   for (const Command &command : entry.commands) {
     Dispatch dispatch;
     dispatch.kernel = kernels[command.kernel];
+    dispatch.library = libraries[command.kernel].get();
     dispatch.args.bindings = state.pointers.data() + slot;
     dispatch.args.step = static_cast<const l4_step *>(step->data());
     dispatch.args.constants = command.constants.empty() ? nullptr : command.constants.data();
@@ -250,6 +269,8 @@ Result<std::unique_ptr<Executable>> Executable::create(std::shared_ptr<const Pro
   state->device = &device;
   const std::string &name = state->program->name();
   if (Status status = state->loadCode(); !status.ok())
+    return status.in(name);
+  if (Status status = state->loadLibraries(); !status.ok())
     return status.in(name);
   if (Status status = state->reserve(); !status.ok())
     return status.in(name);

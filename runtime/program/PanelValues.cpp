@@ -3,10 +3,22 @@
 // Panels of 16 rows, as the compiler packs them:
 //   float32   float [columns][16]
 //   bfloat16  uint16 [ceil(columns / 2)][16][2]
-//   q8_0      per two blocks: d float16 [2][16] | uint8 q + 128 [2][8][16][4], element (g, row, j)
-//             is column 4g + j; the last pair may lack its second block
-//   q4_1      per block: uint8 [4][16][4] | d float16 [16] | m float16 [16], byte (g, row, j) holds
-//             column 4g + j in its low and column 16 + 4g + j in its high half
+//   q8_0, q5_0, q4_0  per two blocks: d float16 [2][16] | two bodies; the last pair may lack its
+//             second one
+//     q8_0    uint8 q + 128 [8][16][4], element (g, row, j) is column 4g + j
+//     q5_0    uint32 [16], bit 8j + g of which is the fifth bit of column 4g + j of q + 16 |
+//     nibbles q4_0    nibbles of q + 8
+//   q4_1      per block: nibbles | d float16 [16] | m float16 [16]
+//   q4_k      per superblock of 256: d float16 [16] | dmin float16 [16] | uint8 [8][16], the scale
+//   of
+//             part p below and the top two bits of its minimum above | uint8 [4][16], the other
+//             bits of the minima of parts 2i and 2i + 1 | nibbles of each part
+//   q6_k      per two superblocks: d float16 [2][16] | two bodies of four times 64 columns:
+//             int8 scales [4][16] | four parts of 16 columns: uint8 [16][4], bits 2p and 2p + 1 of
+//             byte (row, j) are the high ones of q + 32 of column 4p + j | uint8 [2][16][4], byte
+//             (i, row, j) holds the low bits of column 8i + j and above them of column 8i + 4 + j
+// Nibbles: uint8 [4][16][4], byte (g, row, j) holds column 4g + j of 32 in its low and column
+// 16 + 4g + j in its high half.
 //
 //===----------------------------------------------------------------------===//
 
@@ -18,95 +30,171 @@
 #include <algorithm>
 #include <bit>
 #include <cstring>
+#include <string_view>
 
 namespace llama4 {
 
 namespace {
 
-constexpr uint64_t panelRows = 16, block = 32;
+constexpr uint64_t panelRows = 16, block = 32, super = 256;
 
-uint16_t load16(const std::byte *from) {
-  uint16_t value = 0;
-  std::memcpy(&value, from, sizeof(value));
+unsigned byteAt(const std::byte *from, uint64_t index) {
+  return static_cast<unsigned>(from[index]);
+}
+
+template <typename Number> Number load(const std::byte *from, uint64_t index) {
+  Number value;
+  std::memcpy(&value, from + sizeof(value) * index, sizeof(value));
   return value;
 }
 
 float halfAt(const std::byte *from, uint64_t index) {
-  return halfToFloat(load16(from + 2 * index));
+  return halfToFloat(load<uint16_t>(from, index));
 }
 
-void decodeBFloat16(const std::byte *from, uint64_t columns, std::vector<float> &values) {
-  for (uint64_t k = 0; k < columns; ++k)
-    for (uint64_t row = 0; row < panelRows; ++row) {
-      const uint32_t bits = load16(from + ((k / 2 * panelRows + row) * 2 + k % 2) * 2);
-      values[k * panelRows + row] = std::bit_cast<float>(bits << 16);
-    }
+/// Column `k` of 32.
+int nibbleAt(const std::byte *nibbles, uint64_t k, uint64_t row) {
+  const unsigned both = byteAt(nibbles, (k % 16 / 4 * panelRows + row) * 4 + k % 4);
+  return static_cast<int>(k < 16 ? both & 15 : both >> 4);
 }
 
-void decodeQ8(const std::byte *from, uint64_t columns, std::vector<float> &values) {
-  constexpr uint64_t scales = 2 * 2 * panelRows, quants = block * panelRows;
-  for (uint64_t b = 0; b < columns / block; ++b) {
-    const std::byte *pair = from + b / 2 * (scales + 2 * quants);
-    const std::byte *q = pair + scales + b % 2 * quants;
-    for (uint64_t k = 0; k < block; ++k)
-      for (uint64_t row = 0; row < panelRows; ++row) {
-        const int stored = static_cast<int>(q[(k / 4 * panelRows + row) * 4 + k % 4]);
-        values[(b * block + k) * panelRows + row] =
-            halfAt(pair, b % 2 * panelRows + row) * static_cast<float>(stored - 128);
-      }
+/// Where block `b` of those lies that share a pair of scales.
+struct Paired {
+  const std::byte *scales, *body;
+  Paired(const std::byte *panel, uint64_t b, uint64_t bodyBytes) {
+    const std::byte *pair = panel + b / 2 * (4 * panelRows + 2 * bodyBytes);
+    scales = pair + b % 2 * 2 * panelRows;
+    body = pair + 4 * panelRows + b % 2 * bodyBytes;
   }
+};
+constexpr uint64_t bodyQ8_0 = 512, bodyQ5_0 = 320, bodyQ4_0 = 256, bodyQ6_K = 3328;
+
+float atFloat32(const std::byte *panel, uint64_t k, uint64_t row) {
+  return load<float>(panel, k * panelRows + row);
 }
 
-void decodeQ4(const std::byte *from, uint64_t columns, std::vector<float> &values) {
-  constexpr uint64_t quants = block / 2 * panelRows, bytes = quants + 4 * panelRows;
-  for (uint64_t b = 0; b < columns / block; ++b) {
-    const std::byte *start = from + b * bytes, *scale = start + quants;
-    for (uint64_t k = 0; k < block; ++k)
-      for (uint64_t row = 0; row < panelRows; ++row) {
-        const uint64_t half = k % 16;
-        const auto both = static_cast<unsigned>(start[(half / 4 * panelRows + row) * 4 + half % 4]);
-        values[(b * block + k) * panelRows + row] =
-            halfAt(scale, row) * static_cast<float>(k < 16 ? both & 15 : both >> 4) +
-            halfAt(scale, panelRows + row);
-      }
-  }
+float atBFloat16(const std::byte *panel, uint64_t k, uint64_t row) {
+  const uint32_t bits = load<uint16_t>(panel, (k / 2 * panelRows + row) * 2 + k % 2);
+  return std::bit_cast<float>(bits << 16);
 }
 
-bool isVector(const Weight &weight) { return panelCount(weight) == 1 && weight.rows == 1; }
+float atQ8_0(const std::byte *panel, uint64_t k, uint64_t row) {
+  const Paired at(panel, k / block, bodyQ8_0);
+  const auto stored = static_cast<int>(byteAt(at.body, (k % 32 / 4 * panelRows + row) * 4 + k % 4));
+  return halfAt(at.scales, row) * static_cast<float>(stored - 128);
+}
 
-/// Bytes that the decoder of the weight's encoding reads of one panel; 0: there is none.
-uint64_t bytesRead(const Weight &weight) {
-  const uint64_t columns = weight.columns;
-  if (weight.encoding == "float32")
-    return columns * sizeof(float) * (isVector(weight) ? 1 : panelRows);
-  if (weight.encoding == "bfloat16")
-    return (columns + 1) / 2 * 4 * panelRows;
-  if (columns % block != 0)
+float atQ5_0(const std::byte *panel, uint64_t k, uint64_t row) {
+  const Paired at(panel, k / block, bodyQ5_0);
+  const uint64_t column = k % block;
+  const uint32_t high = load<uint32_t>(at.body, row) >> (column % 4 * 8 + column / 4) & 1;
+  const int low = nibbleAt(at.body + 4 * panelRows, column, row);
+  return halfAt(at.scales, row) * static_cast<float>((low | static_cast<int>(high) << 4) - 16);
+}
+
+float atQ4_0(const std::byte *panel, uint64_t k, uint64_t row) {
+  const Paired at(panel, k / block, bodyQ4_0);
+  return halfAt(at.scales, row) * static_cast<float>(nibbleAt(at.body, k % block, row) - 8);
+}
+
+float atQ4_1(const std::byte *panel, uint64_t k, uint64_t row) {
+  const std::byte *start = panel + k / block * 20 * panelRows, *scales = start + 16 * panelRows;
+  const float scaled = halfAt(scales, row) * static_cast<float>(nibbleAt(start, k % block, row));
+  return scaled + halfAt(scales, panelRows + row);
+}
+
+float atQ4_K(const std::byte *panel, uint64_t k, uint64_t row) {
+  const std::byte *start = panel + k / super * 144 * panelRows;
+  const uint64_t part = k % super / block;
+  const unsigned both = byteAt(start, (4 + part) * panelRows + row);
+  const unsigned low = byteAt(start, (12 + part / 2) * panelRows + row) >> (part % 2 * 4) & 15;
+  const float d = halfAt(start, row) * static_cast<float>(both & 63);
+  const float m = halfAt(start, panelRows + row) * static_cast<float>(low | both >> 6 << 4);
+  const float scaled =
+      d * static_cast<float>(nibbleAt(start + (16 + part * 16) * panelRows, k % block, row));
+  return scaled - m;
+}
+
+float atQ6_K(const std::byte *panel, uint64_t k, uint64_t row) {
+  const Paired at(panel, k / super, bodyQ6_K);
+  const uint64_t part = k % 64 / 16, column = k % 16;
+  const std::byte *unit = at.body + k % super / 64 * 52 * panelRows;
+  const std::byte *quants = unit + (4 + part * 12) * panelRows + row * 4 + column % 4;
+  const unsigned high = byteAt(quants, 0) >> (column / 4 * 2) & 3;
+  const unsigned low =
+      byteAt(quants, (4 + column / 8 * 4) * panelRows) >> (column / 4 % 2 * 4) & 15;
+  const float scale = static_cast<float>(load<int8_t>(unit, part * panelRows + row));
+  return halfAt(at.scales, row) * scale *
+         static_cast<float>(static_cast<int>(low | high << 4) - 32);
+}
+
+/// What is known of an encoding: its blocks, the scales that a lone last block has room for beside
+/// its own, and the number at (column, row) of a panel.
+struct Decoder {
+  std::string_view name;
+  uint64_t columns, bytes, unused;
+  float (*at)(const std::byte *panel, uint64_t k, uint64_t row);
+};
+
+constexpr Decoder decoders[] = {
+    {"float32", 1, 4, 0, atFloat32}, {"bfloat16", 2, 4, 0, atBFloat16},
+    {"q8_0", block, 34, 2, atQ8_0},  {"q6_k", super, 210, 2, atQ6_K},
+    {"q5_0", block, 22, 2, atQ5_0},  {"q4_k", super, 144, 0, atQ4_K},
+    {"q4_1", block, 20, 0, atQ4_1},  {"q4_0", block, 18, 2, atQ4_0},
+};
+
+const Decoder *decoderOf(const Weight &weight) {
+  const auto *found =
+      std::find_if(std::begin(decoders), std::end(decoders),
+                   [&](const Decoder &decoder) { return decoder.name == weight.encoding; });
+  return found == std::end(decoders) ? nullptr : found;
+}
+
+/// A vector lies without the other 15 rows of a panel.
+bool isVector(const Weight &weight) {
+  return weight.encoding == "float32" && weight.rows == 1 && weight.matrices == 1 &&
+         weight.bytes / panelRows < weight.columns * sizeof(float);
+}
+
+/// Bytes of one panel that are read; 0: its columns are no whole blocks.
+uint64_t bytesRead(const Weight &weight, const Decoder &decoder) {
+  if (isVector(weight))
+    return weight.columns * sizeof(float);
+  // bfloat16 stores pairs of columns; the second of the last pair may be padding.
+  const uint64_t columns =
+      weight.columns + (weight.encoding == "bfloat16" ? weight.columns % 2 : 0);
+  if (columns % decoder.columns != 0)
     return 0;
-  if (weight.encoding == "q8_0") // the scales of a lone block have room for two
-    return ((columns / block + 1) / 2 * 4 + columns) * panelRows;
-  return weight.encoding == "q4_1" ? columns / block * 20 * panelRows : 0;
+  const uint64_t blocks = columns / decoder.columns;
+  return (blocks * decoder.bytes + blocks % 2 * decoder.unused) * panelRows;
 }
 
 } // namespace
 
 bool canDecode(const Weight &weight) {
-  const uint64_t panels = panelCount(weight), bytes = bytesRead(weight);
-  return bytes != 0 && panels != 0 && weight.bytes % panels == 0 && bytes <= weight.bytes / panels;
+  const Decoder *decoder = decoderOf(weight);
+  if (!decoder || weight.columns > weight.bytes) // a column of 16 rows takes nine bytes or more
+    return false;
+  const uint64_t panels = panelCount(weight);
+  if (panels == 0 || weight.bytes % panels != 0)
+    return false;
+  const uint64_t bytes = bytesRead(weight, *decoder);
+  return bytes != 0 && bytes <= weight.bytes / panels;
 }
 
 void panelValues(const Weight &weight, std::span<const std::byte> packed, uint64_t panel,
                  std::vector<float> &values) {
   const std::byte *from = packed.data() + panel * (packed.size() / panelCount(weight));
-  values.assign(weight.columns * (isVector(weight) ? 1 : panelRows), 0);
-  if (weight.encoding == "float32")
+  if (isVector(weight)) {
+    values.resize(weight.columns);
     std::memcpy(values.data(), from, values.size() * sizeof(float));
-  else if (weight.encoding == "bfloat16")
-    decodeBFloat16(from, weight.columns, values);
-  else if (weight.encoding == "q8_0")
-    decodeQ8(from, weight.columns, values);
-  else
-    decodeQ4(from, weight.columns, values);
+    return;
+  }
+  const auto at = decoderOf(weight)->at;
+  values.resize(weight.columns * panelRows);
+  for (uint64_t k = 0; k < weight.columns; ++k)
+    for (uint64_t row = 0; row < panelRows; ++row)
+      values[k * panelRows + row] = at(from, k, row);
 }
 
 } // namespace llama4

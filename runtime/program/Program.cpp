@@ -130,6 +130,14 @@ Status Program::check(VerifyMode mode) {
     return badField("header.features", std::to_string(header_.features),
                     hasExperts(desc_) ? "the feature bit of a program with experts"
                                       : "none of experts, of which the program has none");
+  if (hasImages(desc_) != ((header_.features & featureImages) != 0))
+    return badField("header.features", std::to_string(header_.features),
+                    hasImages(desc_) ? "the feature bit of a program with pictures"
+                                     : "none of pictures, of which the program has none");
+  if (hasLibraries(desc_) != ((header_.features & featureLibraries) != 0))
+    return badField("header.features", std::to_string(header_.features),
+                    hasLibraries(desc_) ? "the feature bit of a program with library calls"
+                                        : "none of library calls, of which the program has none");
   LLAMA4_RETURN_IF_ERROR(checkProgram(desc_, code.size(), weightsBytes));
   LLAMA4_RETURN_IF_ERROR(checkInnerPadding("code_objects", code, desc_.codeObjects));
   if (mode == VerifyMode::Full && !madeUp_)

@@ -4,6 +4,8 @@
 
 #include "runtime/text/Utf8.h"
 
+#include <new>
+
 namespace llama4::serve {
 
 namespace {
@@ -28,6 +30,13 @@ ApiError errorOf(const Status &status) {
 
 } // namespace
 
+static HttpResponse streamHead() {
+  HttpResponse head;
+  head.contentType = "text/event-stream; charset=utf-8";
+  head.fields.emplace_back("Cache-Control", "no-cache");
+  return head;
+}
+
 Answer::Answer(const AnswerHost &host, Call call, std::shared_ptr<Exchange> exchange)
     : host_(host), call_(std::move(call)), exchange_(std::move(exchange)) {}
 
@@ -43,6 +52,22 @@ std::string Answer::tokenText(int32_t id, bool &broken) const {
   return broken ? text::replaceInvalidUtf8(bytes, false) : std::string(bytes);
 }
 
+/// Of the scheduler's events of one request, whose choices begin at `first`. A lack of memory ends
+/// this answer and no other.
+RequestListener Answer::listener(uint32_t first) {
+  return [self = shared_from_this(), first](const RequestEvent &event) {
+    try {
+      self->onEvent(first, event);
+    } catch (const std::bad_alloc &) {
+      try {
+        self->fail(Status::error(StatusKind::OutOfMemory, "the answer: no memory."));
+      } catch (const std::bad_alloc &) {
+        // The exchange ends with the answer.
+      }
+    }
+  };
+}
+
 void Answer::submit(std::vector<ScheduledRequest> requests) {
   uint32_t count = 0;
   for (const ScheduledRequest &request : requests) {
@@ -50,7 +75,8 @@ void Answer::submit(std::vector<ScheduledRequest> requests) {
     promptTokens_ += request.prompt.size();
   }
   choices_.resize(count);
-  auto self = shared_from_this();
+  if (call_.stream)
+    exchange_->prepare(streamHead());
   // Kept until the end of the exchange: it must not keep the answer, which keeps the exchange.
   exchange_->onGone([weak = weak_from_this()] {
     if (auto answer = weak.lock())
@@ -59,10 +85,7 @@ void Answer::submit(std::vector<ScheduledRequest> requests) {
   uint32_t first = 0;
   for (ScheduledRequest &request : requests) {
     const uint32_t choices = request.choices;
-    Result<uint64_t> id =
-        host_.scheduler->submit(std::move(request), [self, first](const RequestEvent &event) {
-          self->onEvent(first, event);
-        });
+    Result<uint64_t> id = host_.scheduler->submit(std::move(request), listener(first));
     if (!id.ok())
       return fail(id.status());
     first += choices;
@@ -81,6 +104,7 @@ void Answer::cancelAll(const char *reason) {
     if (std::exchange(done_, true))
       return;
     ids.swap(ids_);
+    report();
   }
   host_.metrics->countAnswer(reason);
   for (uint64_t id : ids)
@@ -103,7 +127,12 @@ void Answer::fail(const Status &status) {
   exchange_->end();
 }
 
+/// What is known of a choice from its first event on, and what each token tells.
 void Answer::observe(Choice &choice, const RequestEvent &event) {
+  if (!std::exchange(choice.heard, true)) {
+    cachedTokens_ += event.choice == 0 ? event.cachedTokens : 0;
+    choice.promptLogprobs.assign(event.promptLogprobs.begin(), event.promptLogprobs.end());
+  }
   if (!event.token)
     return;
   const Clock::time_point now = Clock::now();
@@ -118,9 +147,15 @@ void Answer::observe(Choice &choice, const RequestEvent &event) {
   ++completionTokens_;
 }
 
-void Answer::onEvent(uint32_t first, const RequestEvent &event) {
+void Answer::onEvent(uint32_t first, RequestEvent event) {
   if (!event.status.ok())
     return fail(event.status);
+  if (call_.scoresOnly) {
+    event.token = std::nullopt;
+    event.text = {};
+    event.logprobs = nullptr;
+    event.finish = FinishReason::Length;
+  }
   std::lock_guard lock(mutex_);
   if (done_)
     return;
@@ -144,10 +179,7 @@ void Answer::onEvent(uint32_t first, const RequestEvent &event) {
 
 void Answer::stream(uint32_t index, Choice &choice, const RequestEvent &event) {
   if (!begun_) {
-    HttpResponse head;
-    head.contentType = "text/event-stream; charset=utf-8";
-    head.fields.emplace_back("Cache-Control", "no-cache");
-    exchange_->begin(std::move(head));
+    exchange_->begin(streamHead());
     begun_ = true;
   }
   for (Json &piece : pieces(index, choice, event.text, event.logprobs, event.finish))
@@ -164,6 +196,20 @@ void Answer::sendChunk(Json choices, Json usage) {
   exchange_->write("data: " + jsonText(chunk) + "\n\n");
 }
 
+/// For the log.
+void Answer::report() const {
+  if (!call_.numbers)
+    return;
+  RequestNumbers &numbers = *call_.numbers;
+  numbers.generates = true;
+  numbers.streams = call_.stream;
+  numbers.promptTokens = promptTokens_;
+  numbers.cachedTokens = cachedTokens_;
+  numbers.completionTokens = completionTokens_;
+  if (firstToken_)
+    numbers.firstTokenSeconds = seconds(*firstToken_ - call_.start);
+}
+
 Json Answer::usage() const {
   const Clock::time_point now = Clock::now(), first = firstToken_.value_or(now);
   auto rate = [](uint64_t tokens, Clock::duration time) {
@@ -172,13 +218,14 @@ Json Answer::usage() const {
   return {{"prompt_tokens", promptTokens_},
           {"completion_tokens", completionTokens_},
           {"total_tokens", promptTokens_ + completionTokens_},
-          {"prompt_tokens_details", {{"cached_tokens", 0}}},
+          {"prompt_tokens_details", {{"cached_tokens", cachedTokens_}}},
           {"avg_prompt_tok_per_sec", rate(promptTokens_, first - call_.start)},
           {"avg_compl_tok_per_sec", rate(completionTokens_, now - first)}};
 }
 
 void Answer::complete() {
   done_ = true;
+  report();
   host_.metrics->observeRequest(seconds(Clock::now() - call_.start));
   if (call_.stream) {
     if (call_.includeUsage)

@@ -9,6 +9,7 @@
 
 #include "runtime/engine/Scheduler.h"
 #include "runtime/serve/GenerationFields.h"
+#include "runtime/serve/Log.h"
 #include "runtime/serve/Metrics.h"
 
 #include <chrono>
@@ -30,6 +31,8 @@ public:
     std::string requestId; ///< part of the answer's id
     std::string model;     ///< as the client named it
     bool stream = false, includeUsage = false;
+    bool scoresOnly = false; ///< of the prompt; the one token that is generated is dropped
+    std::shared_ptr<RequestNumbers> numbers; ///< may be null
     Clock::time_point start = Clock::now();
   };
 
@@ -44,10 +47,12 @@ protected:
   /// An answer so far.
   struct Choice {
     std::string text;
+    std::vector<TokenLogprobs> promptLogprobs; ///< of its tokens but the first
     std::vector<TokenLogprobs> logprobs;
     std::optional<FinishReason> finish;
     uint64_t tokens = 0;
     bool begun = false; ///< something was streamed
+    bool heard = false; ///< of an event
     Clock::time_point last;
   };
 
@@ -70,13 +75,15 @@ protected:
   static double finite(float logprob) { return logprob > -9999.0f ? logprob : -9999.0; }
 
 private:
-  void onEvent(uint32_t first, const RequestEvent &event);
+  RequestListener listener(uint32_t first);
+  void onEvent(uint32_t first, RequestEvent event);
   void observe(Choice &choice, const RequestEvent &event);
   void stream(uint32_t index, Choice &choice, const RequestEvent &event);
   void sendChunk(Json choices, Json usage);
   void complete();
   void fail(const Status &status);
   void cancelAll(const char *reason);
+  void report() const;
   Json usage() const;
 
   AnswerHost host_;
@@ -86,7 +93,7 @@ private:
   std::mutex mutex_; ///< guards what follows
   std::vector<uint64_t> ids_;
   std::vector<Choice> choices_;
-  uint64_t promptTokens_ = 0, completionTokens_ = 0;
+  uint64_t promptTokens_ = 0, cachedTokens_ = 0, completionTokens_ = 0;
   size_t finished_ = 0;
   bool done_ = false, begun_ = false;
   std::optional<Clock::time_point> firstToken_;
@@ -95,10 +102,16 @@ private:
 std::shared_ptr<Answer> makeChatAnswer(const AnswerHost &host, Answer::Call call,
                                        std::shared_ptr<Exchange> exchange);
 
-/// `echoes`: the text that each choice begins with, or none.
+/// The prompt that a choice begins with.
+struct Echo {
+  std::string text;
+  std::vector<int32_t> ids; ///< empty where no logprobs are asked for
+};
+
+/// `echoes`: one for each prompt, whose choices follow each other; or none.
 std::shared_ptr<Answer> makeCompletionAnswer(const AnswerHost &host, Answer::Call call,
                                              std::shared_ptr<Exchange> exchange,
-                                             std::vector<std::string> echoes);
+                                             std::vector<Echo> echoes, uint32_t choicesPerPrompt);
 
 } // namespace llama4::serve
 

@@ -17,10 +17,17 @@ public:
   /// No key is asked for.
   bool empty() const { return digests_.empty(); }
   /// The value of an Authorization header, "Bearer KEY", has one of the keys.
-  bool allow(std::string_view authorization) const;
+  bool allow(std::string_view authorization) const { return find(authorization) != nullptr; }
+  /// What logs and the scheduler call that key: the first 8 digits of its SHA-256; empty where
+  /// allow() says no.
+  std::string nameOf(std::string_view authorization) const;
+  using Digest = std::array<unsigned char, 32>;
+  /// The whole SHA-256 of that key, or null.
+  const Digest *digestOf(std::string_view authorization) const { return find(authorization); }
 
 private:
-  using Digest = std::array<unsigned char, 32>;
+  const Digest *find(std::string_view authorization) const;
+
   std::vector<Digest> digests_;
 };
 

@@ -19,8 +19,9 @@ size_t charactersOf(std::string_view text) {
 class CompletionAnswer : public Answer {
 public:
   CompletionAnswer(const AnswerHost &host, Call call, std::shared_ptr<Exchange> exchange,
-                   std::vector<std::string> echoes)
-      : Answer(host, std::move(call), std::move(exchange)), echoes_(std::move(echoes)) {}
+                   std::vector<Echo> echoes, uint32_t choicesPerPrompt)
+      : Answer(host, std::move(call), std::move(exchange)), echoes_(std::move(echoes)),
+        choicesPerPrompt_(choicesPerPrompt) {}
 
 protected:
   Json head(bool) const override {
@@ -31,31 +32,40 @@ protected:
   }
 
   Json wholeChoice(uint32_t index, const Choice &choice) override {
-    return item(index, echoOf(index) + choice.text, choice.logprobs, choice.finish);
+    const Echo *echo = echoOf(index);
+    return item(index, echo, (echo ? echo->text : std::string()) + choice.text,
+                choice.promptLogprobs, choice.logprobs, choice.finish);
   }
 
   std::vector<Json> pieces(uint32_t index, const Choice &choice, std::string_view text,
                            const TokenLogprobs *logprobs,
                            std::optional<FinishReason> finish) override {
-    const std::string whole = (choice.begun ? std::string() : echoOf(index)) + std::string(text);
+    const Echo *echo = choice.begun ? nullptr : echoOf(index);
+    const std::string whole = (echo ? echo->text : std::string()) + std::string(text);
     if (whole.empty() && !logprobs && !finish)
       return {};
     std::vector<TokenLogprobs> tokens;
     if (logprobs)
       tokens.push_back(*logprobs);
-    return {item(index, whole, tokens, finish)};
+    return {item(index, echo, whole, choice.promptLogprobs, tokens, finish)};
   }
 
 private:
-  std::string echoOf(uint32_t index) const {
-    return index < echoes_.size() ? echoes_[index] : std::string();
+  const Echo *echoOf(uint32_t index) const {
+    const size_t prompt = index / choicesPerPrompt_;
+    return prompt < echoes_.size() ? &echoes_[prompt] : nullptr;
   }
 
-  Json item(uint32_t index, const std::string &text, const std::vector<TokenLogprobs> &tokens,
+  /// `echo`: the prompt, where the item begins with it.
+  Json item(uint32_t index, const Echo *echo, const std::string &text,
+            const std::vector<TokenLogprobs> &prompt, const std::vector<TokenLogprobs> &answer,
             std::optional<FinishReason> finish) {
+    Json logprobs;
+    if ((echo && !echo->ids.empty()) || !answer.empty())
+      logprobs = logprobsOf(index, echo, prompt, answer);
     return {{"index", index},
             {"text", text},
-            {"logprobs", tokens.empty() ? Json() : logprobsOf(index, tokens)},
+            {"logprobs", std::move(logprobs)},
             {"finish_reason", finishText(finish)}};
   }
 
@@ -74,33 +84,47 @@ private:
     return text;
   }
 
-  Json logprobsOf(uint32_t index, const std::vector<TokenLogprobs> &tokens) {
-    if (offsets_.size() <= index)
-      offsets_.resize(index + 1, SIZE_MAX);
-    size_t &offset = offsets_[index];
-    if (offset == SIZE_MAX)
-      offset = charactersOf(echoOf(index));
+  /// The four lists of a choice's tokens.
+  struct Lists {
     Json names = Json::array(), values = Json::array(), top = Json::array(),
          offsets = Json::array();
-    for (const TokenLogprobs &token : tokens) {
-      names.push_back(nameOf(token.chosen.id));
-      values.push_back(finite(token.chosen.logprob));
-      offsets.push_back(offset);
-      bool broken = false;
-      offset += charactersOf(tokenText(token.chosen.id, broken));
-      Json others = Json::object();
-      for (const TokenLogprob &other : token.top)
+  };
+
+  /// Adds a token; nothing is known of a prompt's first (`value` is null).
+  void add(Lists &lists, int32_t id, const TokenLogprobs *value, size_t &offset) const {
+    lists.names.push_back(nameOf(id));
+    lists.values.push_back(value ? Json(finite(value->chosen.logprob)) : Json());
+    lists.offsets.push_back(offset);
+    bool broken = false;
+    offset += model().tokenizer().isSpecial(id) ? 0 : charactersOf(tokenText(id, broken));
+    Json others;
+    if (value) {
+      others = Json::object();
+      for (const TokenLogprob &other : value->top)
         others[nameOf(other.id)] = finite(other.logprob);
-      top.push_back(std::move(others));
     }
-    return {{"tokens", std::move(names)},
-            {"token_logprobs", std::move(values)},
-            {"top_logprobs", std::move(top)},
-            {"text_offset", std::move(offsets)}};
+    lists.top.push_back(std::move(others));
+  }
+
+  Json logprobsOf(uint32_t index, const Echo *echo, const std::vector<TokenLogprobs> &prompt,
+                  const std::vector<TokenLogprobs> &answer) {
+    if (offsets_.size() <= index)
+      offsets_.resize(index + 1, 0);
+    Lists lists;
+    for (size_t i = 0; echo && i < echo->ids.size(); ++i)
+      add(lists, echo->ids[i], i == 0 || i > prompt.size() ? nullptr : &prompt[i - 1],
+          offsets_[index]);
+    for (const TokenLogprobs &token : answer)
+      add(lists, token.chosen.id, &token, offsets_[index]);
+    return {{"tokens", std::move(lists.names)},
+            {"token_logprobs", std::move(lists.values)},
+            {"top_logprobs", std::move(lists.top)},
+            {"text_offset", std::move(lists.offsets)}};
   }
 
   const int64_t created_ = static_cast<int64_t>(std::time(nullptr));
-  std::vector<std::string> echoes_;
+  std::vector<Echo> echoes_;
+  const uint32_t choicesPerPrompt_;
   std::vector<size_t> offsets_; ///< of the next token, per choice
 };
 
@@ -108,9 +132,9 @@ private:
 
 std::shared_ptr<Answer> makeCompletionAnswer(const AnswerHost &host, Answer::Call call,
                                              std::shared_ptr<Exchange> exchange,
-                                             std::vector<std::string> echoes) {
+                                             std::vector<Echo> echoes, uint32_t choicesPerPrompt) {
   return std::make_shared<CompletionAnswer>(host, std::move(call), std::move(exchange),
-                                            std::move(echoes));
+                                            std::move(echoes), choicesPerPrompt);
 }
 
 } // namespace llama4::serve

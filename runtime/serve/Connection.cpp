@@ -3,15 +3,14 @@
 #include "runtime/serve/Connection.h"
 
 #include "runtime/serve/HeaderRules.h"
+#include "runtime/serve/LeasedBody.h"
 
 #include <array>
 #include <atomic>
+#include <boost/asio/ip/tcp.hpp>
 #include <boost/asio/post.hpp>
 #include <boost/asio/steady_timer.hpp>
 #include <boost/asio/write.hpp>
-#include <boost/beast/http/parser.hpp>
-#include <boost/beast/http/string_body.hpp>
-#include <strings.h>
 
 namespace llama4::serve {
 
@@ -21,15 +20,13 @@ namespace asio = boost::asio;
 namespace http = boost::beast::http;
 using boost::system::error_code;
 
-bool isClose(std::string_view value) {
-  return value.size() == 5 && ::strncasecmp(value.data(), "close", 5) == 0;
-}
+constexpr size_t keptBytes = 64u << 10; ///< of a buffer that has been written
 
 class Connection : public std::enable_shared_from_this<Connection> {
 public:
-  Connection(asio::ip::tcp::socket socket, ConnectionHost &host)
+  Connection(Socket socket, ConnectionHost &host)
       : socket_(std::move(socket)), host_(host), readTimer_(socket_.get_executor()),
-        writeTimer_(socket_.get_executor()) {
+        writeTimer_(socket_.get_executor()), outputLease_(host.buffers) {
     ++host_.connections;
   }
   ~Connection() {
@@ -46,10 +43,13 @@ public:
   // What an exchange asks for, on the connection's thread.
   void sendWhole(uint64_t exchange, HttpResponse response);
   void sendHead(uint64_t exchange, HttpResponse head);
+  void keepHead(uint64_t exchange, HttpResponse head);
   void sendPiece(uint64_t exchange, std::string piece);
   void sendEnd(uint64_t exchange);
   void setGone(uint64_t exchange, std::function<void()> act);
   auto executor() { return socket_.get_executor(); }
+  /// Closes soon: there was no memory for an answer. Any thread.
+  void abandon() { abandoned_ = true; }
 
 private:
   /// Idle: between requests. Closing: the last response is written, what comes is thrown away.
@@ -67,7 +67,6 @@ private:
   void refuse(int status, const std::string &message);
   void answerAndClose(HttpResponse response);
   void onReadDeadline();
-  std::string headText(const HttpResponse &response, std::optional<size_t> length) const;
   void push(std::string_view bytes);
   void flush();
   void written();
@@ -80,22 +79,25 @@ private:
   }
   bool isCurrent(uint64_t exchange) const { return exchange == exchange_ && !ended_ && !closed_; }
 
-  asio::ip::tcp::socket socket_;
+  Socket socket_;
   ConnectionHost &host_;
   asio::steady_timer readTimer_, writeTimer_;
   Phase phase_ = Phase::Idle;
   std::array<char, 16384> chunk_;
   std::string input_; ///< read and not yet used
+  std::atomic<bool> abandoned_ = false;
   bool reading_ = false, eof_ = false, closed_ = false, isBusy_ = false;
 
   HttpRequest request_;
-  std::optional<http::request_parser<http::string_body>> parser_;
+  std::optional<http::request_parser<LeasedBody>> parser_;
   uint64_t exchange_ = 0; ///< number of the request
   bool ended_ = true;     ///< its response is complete
   bool streams_ = false, chunks_ = false, last_ = false, wrote_ = false;
   std::function<void()> gone_;
+  std::optional<HttpResponse> early_; ///< the head of a stream that has not begun
 
   std::string output_, writing_; ///< waiting to be written; being written
+  ByteLease outputLease_;        ///< for both
 };
 
 /// The link from a handler to a connection; the connection may be closed long before it.
@@ -104,13 +106,12 @@ public:
   ConnectionExchange(std::shared_ptr<Connection> connection, uint64_t number)
       : connection_(std::move(connection)), number_(number) {}
   ~ConnectionExchange() override {
-    if (!done_)
-      respond({500,
-               "application/json",
-               {},
-               "{\"error\":{\"message\":\"no answer was made.\","
-               "\"type\":\"server_error\",\"param\":null,"
-               "\"code\":null}}"});
+    try {
+      if (!done_)
+        respond(noAnswer());
+    } catch (const std::bad_alloc &) {
+      connection_->abandon();
+    }
   }
 
   void respond(HttpResponse response) override {
@@ -122,6 +123,11 @@ public:
   void begin(HttpResponse head) override {
     post([head = std::move(head)](Connection &connection, uint64_t number) mutable {
       connection.sendHead(number, std::move(head));
+    });
+  }
+  void prepare(HttpResponse head) override {
+    post([head = std::move(head)](Connection &connection, uint64_t number) mutable {
+      connection.keepHead(number, std::move(head));
     });
   }
   void write(std::string piece) override {
@@ -169,7 +175,7 @@ void Connection::onReadDeadline() {
   case Phase::Body:
     return refuse(408, "the request took too long to arrive.");
   case Phase::Busy:
-    return schedulePing();
+    return abandoned_ ? close() : schedulePing();
   case Phase::Idle:
   case Phase::Closing:
     return close();
@@ -255,6 +261,7 @@ bool Connection::advanceHead() {
   parser_.emplace();
   parser_->header_limit(static_cast<uint32_t>(host_.limits.headerBytes));
   parser_->body_limit(host_.limits.bodyBytes);
+  parser_->get().body().lease = ByteLease(host_.buffers);
   error_code error;
   parser_->put(asio::buffer(input_.data(), bytes), error);
   if ((error && error != http::error::need_more) || !parser_->is_header_done()) {
@@ -269,7 +276,7 @@ bool Connection::startBody() {
   setBusy(true);
   ++exchange_;
   ended_ = false;
-  last_ = request_.isVersion10 || isClose(request_.field("connection"));
+  last_ = request_.isVersion10 || request_.asksToClose();
   if (std::optional<HttpResponse> response = host_.handler->checkHead(request_)) {
     if (request_.hasBody()) {
       answerAndClose(std::move(*response));
@@ -302,12 +309,17 @@ bool Connection::advanceBody() {
                "the body is larger than " + std::to_string(host_.limits.bodyBytes) + " bytes.");
         return false;
       }
+      if (parser_->get().body().isOver) {
+        refuse(503, "there is no memory for this body now; try again later.");
+        return false;
+      }
       if (error && error != http::error::need_more) {
         refuse(400, "the body is no HTTP.");
         return false;
       }
     }
-    request_.body = std::move(parser_->get().body());
+    request_.body = std::move(parser_->get().body().text);
+    request_.lease = std::move(parser_->get().body().lease);
   }
   startExchange();
   return false;
@@ -323,6 +335,8 @@ void Connection::startExchange() {
 
 /// A comment where an event stream was silent for long.
 void Connection::schedulePing() {
+  if (early_ && !streams_ && !ended_)
+    sendHead(exchange_, std::move(*early_));
   if (streams_ && !wrote_ && !ended_)
     sendPiece(exchange_, ": ping\n\n");
   wrote_ = false;
@@ -337,31 +351,21 @@ void Connection::answerAndClose(HttpResponse response) {
   ++exchange_;
   ended_ = false;
   last_ = true;
+  parser_.reset(); // and what it holds
   setBusy(true);
   phase_ = Phase::Busy;
   sendWhole(exchange_, std::move(response));
 }
 
-std::string Connection::headText(const HttpResponse &response, std::optional<size_t> length) const {
-  std::string text = "HTTP/1.1 " + std::to_string(response.status) + " " +
-                     reasonOf(response.status) + "\r\nContent-Type: " + response.contentType +
-                     "\r\n";
-  for (const auto &[name, value] : response.fields)
-    text += name + ": " + value + "\r\n";
-  if (length)
-    text += "Content-Length: " + std::to_string(*length) + "\r\n";
-  else if (chunks_)
-    text += "Transfer-Encoding: chunked\r\n";
-  if (last_)
-    text += "Connection: close\r\n";
-  return text + "\r\n";
-}
-
 void Connection::sendWhole(uint64_t exchange, HttpResponse response) {
-  if (!isCurrent(exchange) || streams_)
+  if (!isCurrent(exchange))
     return;
+  if (streams_) { // it began with a sign of life
+    sendPiece(exchange, "data: " + response.body + "\n\n");
+    return sendEnd(exchange);
+  }
   last_ = last_ || host_.closing;
-  push(headText(response, response.body.size()) + response.body);
+  push(headText(response, {response.body.size(), false, last_}) + response.body);
   sendEnd(exchange);
 }
 
@@ -371,7 +375,12 @@ void Connection::sendHead(uint64_t exchange, HttpResponse head) {
   last_ = last_ || host_.closing;
   streams_ = true;
   chunks_ = !(last_ && request_.isVersion10);
-  push(headText(head, std::nullopt));
+  push(headText(head, {std::nullopt, chunks_, last_}));
+}
+
+void Connection::keepHead(uint64_t exchange, HttpResponse head) {
+  if (isCurrent(exchange) && !streams_)
+    early_ = std::move(head);
 }
 
 void Connection::sendPiece(uint64_t exchange, std::string piece) {
@@ -395,6 +404,7 @@ void Connection::sendEnd(uint64_t exchange) {
   ended_ = true;
   streams_ = chunks_ = false;
   gone_ = nullptr;
+  early_.reset();
   if (writing_.empty())
     written();
 }
@@ -409,6 +419,8 @@ void Connection::setGone(uint64_t exchange, std::function<void()> act) {
 void Connection::push(std::string_view bytes) {
   if (closed_)
     return;
+  if (!outputLease_.grow(bytes.size()))
+    return close(); // too many read too slowly
   output_ += bytes;
   if (writing_.empty())
     flush();
@@ -423,6 +435,9 @@ void Connection::flush() {
   });
   asio::async_write(socket_, asio::buffer(writing_),
                     [self = shared_from_this()](error_code error, size_t) {
+                      self->outputLease_.shrink(self->writing_.size());
+                      if (self->writing_.capacity() > keptBytes)
+                        self->writing_ = {};
                       self->writing_.clear();
                       if (error)
                         return self->close();
@@ -452,7 +467,7 @@ void Connection::linger() {
   phase_ = Phase::Closing;
   setBusy(false);
   error_code ignored;
-  socket_.shutdown(asio::ip::tcp::socket::shutdown_send, ignored);
+  socket_.shutdown(asio::socket_base::shutdown_send, ignored);
   deadline(std::chrono::seconds(1));
   input_.clear();
   read();
@@ -463,6 +478,8 @@ void Connection::close() {
     return;
   closed_ = true;
   setBusy(false);
+  outputLease_.shrink(output_.size()); // exchanges may keep the connection
+  output_ = input_ = {};
   error_code ignored;
   socket_.close(ignored);
   readTimer_.cancel();
@@ -473,7 +490,7 @@ void Connection::close() {
 
 } // namespace
 
-void startConnection(asio::ip::tcp::socket socket, ConnectionHost &host) {
+void startConnection(Socket socket, ConnectionHost &host) {
   std::make_shared<Connection>(std::move(socket), host)->start();
 }
 

@@ -4,13 +4,14 @@
 
 #include "runtime/serve/Http.h"
 
-#include <boost/asio/ip/tcp.hpp>
+#include <boost/asio/generic/stream_protocol.hpp>
 
 namespace llama4::serve {
 
 /// What all connections of a server share; lives longer than they do. Used by the thread of input
 /// and output only.
 struct ConnectionHost {
+  std::shared_ptr<ByteBudget> buffers; ///< of limits.sharedBytes
   HttpLimits limits;
   HttpHandler *handler = nullptr;
   size_t connections = 0; ///< open now
@@ -18,9 +19,12 @@ struct ConnectionHost {
   bool closing = false;   ///< every response is the last of its connection
 };
 
+/// Of TCP or at a path.
+using Socket = boost::asio::generic::stream_protocol::socket;
+
 /// Reads requests from the socket and writes their answers until either side closes. There is
 /// always a read under way, so that a client that goes is noticed at once.
-void startConnection(boost::asio::ip::tcp::socket socket, ConnectionHost &host);
+void startConnection(Socket socket, ConnectionHost &host);
 
 } // namespace llama4::serve
 

@@ -22,16 +22,19 @@ void readStop(Fields &fields, ScheduledRequest &request) {
   const Json *stop = fields.any("stop");
   if (!stop)
     return;
-  const Json list = stop->is_array() ? *stop : Json::array({*stop});
-  if (list.size() > mostStops)
-    return fields.fail("stop", "expected at most " + std::to_string(mostStops) + " strings.");
-  for (const Json &text : list) {
-    if (!text.is_string() || text.get_ref<const std::string &>().empty() ||
-        text.get_ref<const std::string &>().size() > mostStopBytes)
+  auto add = [&](const Json &one) {
+    const auto *text = one.get_ptr<const std::string *>();
+    if (!text || text->empty() || text->size() > mostStopBytes)
       return fields.fail("stop",
                          "expected strings of 1 to " + std::to_string(mostStopBytes) + " bytes.");
-    request.stopStrings.push_back(text.get<std::string>());
-  }
+    request.stopStrings.push_back(*text);
+  };
+  if (!stop->is_array())
+    return add(*stop);
+  if (stop->size() > mostStops)
+    return fields.fail("stop", "expected at most " + std::to_string(mostStops) + " strings.");
+  for (const Json &text : *stop)
+    add(text);
 }
 
 void readStopIds(Fields &fields, uint32_t vocabSize, ScheduledRequest &request) {
@@ -92,7 +95,7 @@ void readSampling(Fields &fields, const ProgramDesc &program, SamplingParameters
 /// What is not there yet, and would be missed if it were ignored.
 void refuseUnsupported(Fields &fields) {
   for (const char *name : {"tools", "functions"})
-    if (const Json *value = fields.any(name); value && !value->empty())
+    if (const Json *value = fields.unsupported(name); value && !value->empty())
       fields.fail(name, "tools are not supported.");
   if (const Json *format = fields.any("response_format")) {
     const bool isText =
@@ -103,13 +106,19 @@ void refuseUnsupported(Fields &fields) {
   }
   for (const char *name : {"guided_json", "guided_regex", "guided_choice", "guided_grammar",
                            "structured_outputs", "grammar", "json_schema", "audio"})
-    if (fields.any(name))
+    if (fields.unsupported(name))
       fields.fail(name, "is not supported.");
+  // OpenAI's clients send these, and no answer is other for them.
+  for (const char *name : {"user", "metadata", "store", "service_tier", "safety_identifier",
+                           "prompt_cache_key", "modalities", "tool_choice", "function_call",
+                           "parallel_tool_calls", "reasoning_effort", "verbosity", "prediction"})
+    fields.ignore(name);
 }
 
 } // namespace
 
-void readGenerationFields(Fields &fields, const ServedModel &model, GenerationFields &out) {
+void readGenerationFields(Fields &fields, const ServedModel &model, int64_t leastTokens,
+                          GenerationFields &out) {
   const ProgramDesc &program = model.program().desc();
   ScheduledRequest &request = out.request;
   readSampling(fields, program, request.sampling);
@@ -120,9 +129,10 @@ void readGenerationFields(Fields &fields, const ServedModel &model, GenerationFi
   request.ignoreStop = fields.boolean("ignore_eos").value_or(false);
   request.minNewTokens =
       static_cast<uint64_t>(fields.integer("min_tokens", 0, mostTokens).value_or(0));
-  std::optional<int64_t> most = fields.integer("max_tokens", 1, mostTokens);
-  if (auto newer = fields.integer("max_completion_tokens", 1, mostTokens))
+  std::optional<int64_t> most = fields.integer("max_tokens", leastTokens, mostTokens);
+  if (auto newer = fields.integer("max_completion_tokens", leastTokens, mostTokens))
     most = newer;
+  out.isZeroTokens = most == 0;
   request.maxNewTokens = static_cast<uint64_t>(most.value_or(0));
   out.stream = fields.boolean("stream").value_or(false);
   if (const Json *options = fields.any("stream_options")) {

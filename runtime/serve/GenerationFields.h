@@ -12,12 +12,14 @@ struct GenerationFields {
   ScheduledRequest request; ///< without the prompt
   bool stream = false;
   bool includeUsage = false; ///< a last chunk with the usage
+  bool isZeroTokens = false; ///< max_tokens is 0
 };
 
 /// Reads and checks them. What a request doesn't say is the model's own default; where that says
-/// nothing either, tokens are drawn at temperature 1. Fields that would change the answer and are
-/// not supported are refused.
-void readGenerationFields(Fields &fields, const ServedModel &model, GenerationFields &out);
+/// nothing either, tokens are drawn at temperature 1. max_tokens is `leastTokens` or more. Fields
+/// that would change the answer and are not supported are refused.
+void readGenerationFields(Fields &fields, const ServedModel &model, int64_t leastTokens,
+                          GenerationFields &out);
 
 } // namespace llama4::serve
 

@@ -5,14 +5,10 @@
 #include <algorithm>
 #include <cmath>
 #include <cstdio>
-#include <unordered_set>
 
 namespace llama4::serve {
 
 namespace {
-
-constexpr size_t maxDepth = 64;
-constexpr size_t maxKeys = 1024;
 
 std::string typeOf(int status) {
   switch (status) {
@@ -33,111 +29,7 @@ std::string rangeText(double low, double high) {
   return text;
 }
 
-/// Builds a value from a parser's events, within bounds. (The library's own way to watch a parse
-/// takes time in the square of a list's length.)
-class Builder {
-public:
-  using Number = Json::number_integer_t;
-  explicit Builder(Json &root) : root_(root) {}
-
-  bool null() { return add(nullptr); }
-  bool boolean(bool value) { return add(value); }
-  bool number_integer(Number value) { return add(value); }
-  bool number_unsigned(Json::number_unsigned_t value) { return add(value); }
-  bool number_float(double value, const std::string &) { return add(value); }
-  bool string(std::string &value) { return add(std::move(value)); }
-  bool binary(Json::binary_t &) { return false; }
-  bool start_object(size_t) { return open(Json::object()); }
-  bool start_array(size_t) { return open(Json::array()); }
-  bool end_object() { return close(); }
-  bool end_array() { return close(); }
-  bool key(std::string &name) {
-    Json &object = *open_.back().value;
-    if (object.size() == maxKeys)
-      wrong_ = "an object with more than " + std::to_string(maxKeys) + " keys";
-    else if (!open_.back().keys.insert(name).second)
-      wrong_ = "an object with the same key twice";
-    key_ = name;
-    return wrong_.empty();
-  }
-  bool parse_error(size_t, const std::string &, const nlohmann::detail::exception &) {
-    return false;
-  }
-  const std::string &wrong() const { return wrong_; }
-
-private:
-  struct Open {
-    Json *value; ///< nothing is added to what holds it before it is closed
-    std::unordered_set<std::string> keys;
-  };
-
-  Json *place(Json value) {
-    if (open_.empty())
-      root_ = std::move(value);
-    if (open_.empty())
-      return &root_;
-    Json &parent = *open_.back().value;
-    if (parent.is_array()) {
-      parent.push_back(std::move(value));
-      return &parent.back();
-    }
-    auto &entries = parent.get_ref<Json::object_t &>();
-    entries.push_back({key_, std::move(value)}); // the key is new: key() has looked
-    return &entries.back().second;
-  }
-  bool add(Json value) {
-    place(std::move(value));
-    return true;
-  }
-  bool open(Json value) {
-    if (open_.size() == maxDepth) {
-      wrong_ = "JSON nested deeper than " + std::to_string(maxDepth);
-      return false;
-    }
-    open_.push_back({place(std::move(value)), {}});
-    return true;
-  }
-  bool close() {
-    open_.pop_back();
-    return true;
-  }
-
-  Json &root_;
-  std::vector<Open> open_;
-  std::string key_;
-  std::string wrong_;
-};
-
 } // namespace
-
-const char *reasonOf(int status) {
-  switch (status) {
-  case 200:
-    return "OK";
-  case 400:
-    return "Bad Request";
-  case 401:
-    return "Unauthorized";
-  case 404:
-    return "Not Found";
-  case 405:
-    return "Method Not Allowed";
-  case 408:
-    return "Request Timeout";
-  case 413:
-    return "Content Too Large";
-  case 414:
-    return "URI Too Long";
-  case 415:
-    return "Unsupported Media Type";
-  case 431:
-    return "Request Header Fields Too Large";
-  case 503:
-    return "Service Unavailable";
-  default:
-    return "Internal Server Error";
-  }
-}
 
 std::string jsonText(const Json &value) {
   return value.dump(-1, ' ', false, Json::error_handler_t::replace);
@@ -170,23 +62,32 @@ HttpResponse jsonResponse(const Json &body) {
 }
 
 std::optional<ApiError> parseBody(std::string_view body, Json &out) {
-  Builder builder(out);
-  const bool good = Json::sax_parse(body, &builder);
-  if (!builder.wrong().empty())
+  auto refusal = [](const std::string &found, const char *expected) {
     return ApiError{
-        400, "the body: found " + builder.wrong() + ", expected less.", {}, "invalid_json"};
-  if (!good)
-    return ApiError{
-        400, "the body: found text that is no JSON, expected a JSON object.", {}, "invalid_json"};
+        400, "the body: found " + found + ", expected " + expected + ".", {}, "invalid_json"};
+  };
+  if (std::string wrong = parseBounded(body, out); !wrong.empty())
+    return refusal(wrong, "a JSON object within the limits");
   if (!out.is_object())
-    return ApiError{
-        400, "the body: found JSON that is no object, expected one.", {}, "invalid_json"};
+    return refusal("JSON that is no object", "one");
   return std::nullopt;
 }
 
-const Json *Fields::any(const char *name) const {
+const Json *Fields::find(const char *name, FieldNote note) {
+  note.name = name;
+  notes_.push_back(note);
   auto found = object_.find(name);
   return found == object_.end() || found->is_null() ? nullptr : &*found;
+}
+
+void Fields::ignore(const char *name) { find(name, {FieldNote::Kind::Ignored}); }
+
+void Fields::refuseUnknown() {
+  for (const auto &[key, value] : object_.items()) {
+    auto isKey = [&key = key](const FieldNote &note) { return key == note.name; };
+    if (!error_ && std::none_of(notes_.begin(), notes_.end(), isKey))
+      fail(key.substr(0, 64).c_str(), "is no field of this request.");
+  }
 }
 
 void Fields::fail(const char *name, const std::string &message) {
@@ -195,7 +96,8 @@ void Fields::fail(const char *name, const std::string &message) {
 }
 
 std::optional<double> Fields::number(const char *name, double low, double high) {
-  const Json *value = any(name);
+  const Json *value =
+      find(name, {FieldNote::Kind::Number, static_cast<double>(low), static_cast<double>(high)});
   if (!value || error_)
     return std::nullopt;
   const double number = value->is_number() ? value->get<double>() : std::nan("");
@@ -206,7 +108,8 @@ std::optional<double> Fields::number(const char *name, double low, double high) 
 }
 
 std::optional<int64_t> Fields::integer(const char *name, int64_t low, int64_t high) {
-  const Json *value = any(name);
+  const Json *value =
+      find(name, {FieldNote::Kind::Integer, static_cast<double>(low), static_cast<double>(high)});
   if (!value || error_)
     return std::nullopt;
   const bool tooLarge = value->is_number_unsigned() && value->get<uint64_t>() > uint64_t{INT64_MAX};
@@ -221,7 +124,7 @@ std::optional<int64_t> Fields::integer(const char *name, int64_t low, int64_t hi
 }
 
 std::optional<bool> Fields::boolean(const char *name) {
-  const Json *value = any(name);
+  const Json *value = find(name, {FieldNote::Kind::Boolean});
   if (!value || error_)
     return std::nullopt;
   if (value->is_boolean())
@@ -231,7 +134,7 @@ std::optional<bool> Fields::boolean(const char *name) {
 }
 
 std::optional<std::string> Fields::string(const char *name) {
-  const Json *value = any(name);
+  const Json *value = find(name, {FieldNote::Kind::String});
   if (!value || error_)
     return std::nullopt;
   if (value->is_string())

@@ -2,13 +2,10 @@
 #ifndef LLAMA4_RUNTIME_SERVE_JSON_H
 #define LLAMA4_RUNTIME_SERVE_JSON_H
 
+#include "runtime/serve/BoundedJson.h"
 #include "runtime/serve/Http.h"
 
-#include <nlohmann/json.hpp>
-
 namespace llama4::serve {
-
-using Json = nlohmann::ordered_json;
 
 /// An error as the API shows it.
 struct ApiError {
@@ -25,12 +22,19 @@ HttpResponse jsonResponse(const Json &body);
 /// On one line, whatever bytes the strings hold.
 std::string jsonText(const Json &value);
 
-/// Parses the body of a request, an object. Refused: text that is no JSON, deeper than 64, objects
-/// with more than 1024 keys or with one twice.
+/// Parses the body of a request, an object within the bounds of JsonBounds.
 std::optional<ApiError> parseBody(std::string_view body, Json &out);
 
+/// What was asked of a field: the description of a request is made of these.
+struct FieldNote {
+  enum class Kind { Any, Integer, Number, Boolean, String, Ignored, Unsupported };
+  Kind kind = Kind::Any;
+  double low = 0, high = 0; ///< of numbers
+  const char *name = "";
+};
+
 /// Reads the fields of an object, each with its type and its range; null counts as absent. The
-/// first error is kept, later reads give nothing.
+/// first error is kept, later reads give nothing. Names are literals.
 class Fields {
 public:
   explicit Fields(const Json &object, std::string prefix = {})
@@ -41,15 +45,34 @@ public:
   std::optional<bool> boolean(const char *name);
   std::optional<std::string> string(const char *name);
   /// The value itself, or null where it is absent.
-  const Json *any(const char *name) const;
+  const Json *any(const char *name) { return find(name, {FieldNote::Kind::Any}); }
+  /// The same for a field that is known only to be refused.
+  const Json *unsupported(const char *name) { return find(name, {FieldNote::Kind::Unsupported}); }
+  /// A field that is taken and has no effect.
+  void ignore(const char *name);
+  /// Fails where the object has a field that was not asked for until now.
+  void refuseUnknown();
 
+  /// Nothing is asked but which fields there are: none of them need be there.
+  static Fields describing(const Json &empty) {
+    Fields fields(empty);
+    fields.describes_ = true;
+    return fields;
+  }
+  bool describes() const { return describes_; }
   void fail(const char *name, const std::string &message);
   const std::optional<ApiError> &error() const { return error_; }
+  /// All that was asked for, in that order.
+  const std::vector<FieldNote> &notes() const { return notes_; }
 
 private:
+  const Json *find(const char *name, FieldNote note);
+
   const Json &object_;
   std::string prefix_;
   std::optional<ApiError> error_;
+  std::vector<FieldNote> notes_;
+  bool describes_ = false;
 };
 
 } // namespace llama4::serve

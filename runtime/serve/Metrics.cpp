@@ -16,8 +16,9 @@ struct Metrics::Registry {
   p::Registry all;
   p::Labels labels;
   p::Family<p::Counter> &responses, &answers;
-  p::Gauge &running, &waiting, &cacheUse;
-  p::Counter &promptTokens, &generatedTokens, &preemptions, &steps, &refused;
+  p::Gauge &running, &waiting, &cacheUse, &cachedUse, &buffers;
+  p::Counter &promptTokens, &generatedTokens, &preemptions, &prefixQueries, &prefixHits, &steps,
+      &refused;
   p::Histogram &firstToken, &interToken, &request;
 
   p::Gauge &gauge(const char *name, const char *help) {
@@ -44,9 +45,15 @@ Metrics::Registry::Registry(const std::string &model)
       running(gauge("llama4:num_requests_running", "Answers in the running batch.")),
       waiting(gauge("llama4:num_requests_waiting", "Answers that wait for room.")),
       cacheUse(gauge("llama4:kv_cache_usage_perc", "Share of the cache's pages in use, 1 is all.")),
+      cachedUse(gauge("llama4:kv_cache_reusable_perc",
+                      "Share of the cache's pages that only wait to be used again.")),
+      buffers(gauge("llama4:http_buffer_bytes", "Bodies and unread output of all connections.")),
       promptTokens(counter("llama4:prompt_tokens_total", "Prompt tokens processed.")),
       generatedTokens(counter("llama4:generation_tokens_total", "Tokens generated.")),
       preemptions(counter("llama4:num_preemptions_total", "Answers sent back to wait.")),
+      prefixQueries(
+          counter("llama4:prefix_cache_queries_total", "Prompt tokens looked up in the cache.")),
+      prefixHits(counter("llama4:prefix_cache_hits_total", "Prompt tokens found there.")),
       steps(counter("llama4:engine_steps_total", "Batches run.")),
       refused(counter("llama4:admission_rejections_total", "Requests refused for lack of room.")),
       firstToken(histogram("llama4:time_to_first_token_seconds", "From request to first token.",
@@ -73,17 +80,21 @@ void Metrics::observeFirstToken(double seconds) { registry_->firstToken.Observe(
 void Metrics::observeInterToken(double seconds) { registry_->interToken.Observe(seconds); }
 void Metrics::observeRequest(double seconds) { registry_->request.Observe(seconds); }
 
-std::string Metrics::text(const SchedulerStats &stats) {
+std::string Metrics::text(const SchedulerStats &stats, size_t bufferBytes) {
   Registry &r = *registry_;
   r.running.Set(static_cast<double>(stats.running));
   r.waiting.Set(static_cast<double>(stats.waiting));
   r.cacheUse.Set(stats.cacheUse);
+  r.cachedUse.Set(stats.cachedUse);
+  r.buffers.Set(static_cast<double>(bufferBytes));
   auto set = [](p::Counter &counter, uint64_t value) { // they only grow
     counter.Increment(std::max(0.0, static_cast<double>(value) - counter.Value()));
   };
   set(r.promptTokens, stats.promptTokens);
   set(r.generatedTokens, stats.generatedTokens);
   set(r.preemptions, stats.preemptions);
+  set(r.prefixQueries, stats.prefixQueries);
+  set(r.prefixHits, stats.prefixHits);
   set(r.steps, stats.steps);
   set(r.refused, stats.refused);
   return p::TextSerializer().Serialize(r.all.Collect());

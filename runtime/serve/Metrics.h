@@ -24,8 +24,8 @@ public:
   void observeInterToken(double seconds);
   void observeRequest(double seconds);
 
-  /// The text for /metrics.
-  std::string text(const SchedulerStats &stats);
+  /// The text for /metrics. `bufferBytes`: what connections hold of their shared memory.
+  std::string text(const SchedulerStats &stats, size_t bufferBytes);
 
 private:
   struct Registry;

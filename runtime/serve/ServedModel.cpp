@@ -10,76 +10,10 @@
 
 namespace llama4::serve {
 
-namespace {
-
-constexpr const char *roles[] = {"system", "user", "assistant", "tool", "function"};
-
-using Wrong = std::optional<ApiError>;
-
-Wrong wrongAt(size_t message, const std::string &field, const std::string &what) {
-  const std::string param = "messages[" + std::to_string(message) + "]" + field;
-  return ApiError{400, param + ": " + what, param, {}};
-}
-
-/// The text of a message's content; parts of text are put on lines of their own.
-Wrong readContent(const Json &content, size_t index, Json &text) {
-  if (content.is_string()) {
-    text = content;
-    return std::nullopt;
-  }
-  if (!content.is_array())
-    return wrongAt(index, ".content", "expected a string or a list of parts.");
-  std::string joined;
-  for (size_t i = 0; i < content.size(); ++i) {
-    const std::string at = ".content[" + std::to_string(i) + "]";
-    const Json &part = content[i];
-    auto type = part.is_object() ? part.find("type") : part.end();
-    if (!part.is_object() || type == part.end() || !type->is_string())
-      return wrongAt(index, at, "expected an object with a \"type\".");
-    const auto name = type->get<std::string>();
-    if (name == "image_url" || name == "image" || name == "input_image")
-      return wrongAt(index, at, "found an image, but this model takes text only.");
-    auto value = part.find("text");
-    if (name != "text" || value == part.end() || !value->is_string())
-      return wrongAt(index, at,
-                     "expected {\"type\": \"text\", \"text\": ...}; other parts are not "
-                     "taken.");
-    joined += (i == 0 ? "" : "\n") + value->get<std::string>();
-  }
-  text = joined;
-  return std::nullopt;
-}
-
-Wrong readMessage(const Json &message, size_t index, Json &out) {
-  if (!message.is_object())
-    return wrongAt(index, "", "expected an object.");
-  auto role = message.find("role");
-  if (role == message.end() || !role->is_string())
-    return wrongAt(index, ".role", "expected a string.");
-  auto name = role->get<std::string>();
-  if (name == "developer")
-    name = "system";
-  if (std::find(std::begin(roles), std::end(roles), name) == std::end(roles))
-    return wrongAt(index, ".role", "expected system, developer, user, assistant or tool.");
-  out = message;
-  out["role"] = name;
-  auto content = message.find("content");
-  const bool absent = content == message.end() || content->is_null();
-  if (absent && name != "assistant")
-    return wrongAt(index, ".content", "expected a string or a list of parts.");
-  Json text = "";
-  if (!absent)
-    if (Wrong wrong = readContent(*content, index, text))
-      return wrong;
-  out["content"] = text;
-  return std::nullopt;
-}
-
-} // namespace
-
 Result<ServedModel> ServedModel::create(std::shared_ptr<const Program> program,
-                                        std::vector<std::string> names) {
+                                        std::vector<std::string> names, ImageRules images) {
   ServedModel model;
+  model.imageRules_ = std::move(images);
   model.program_ = std::move(program);
   const Program &file = *model.program_;
   if (file.tokenizer().empty())
@@ -89,6 +23,9 @@ Result<ServedModel> ServedModel::create(std::shared_ptr<const Program> program,
   LLAMA4_ASSIGN_OR_RETURN(model.tokenizer_, text::Tokenizer::fromSection(file.tokenizer()));
   if (!file.chatTemplate().empty()) {
     LLAMA4_ASSIGN_OR_RETURN(model.template_, text::ChatTemplate::fromSection(file.chatTemplate()));
+  }
+  if (file.desc().images.present()) {
+    LLAMA4_ASSIGN_OR_RETURN(model.images_, ImagePreparer::create(file.desc().images));
   }
   model.anyName_ = std::erase(names, "*") != 0;
   if (names.empty())
@@ -112,29 +49,19 @@ std::vector<int32_t> ServedModel::stopIds() const {
   return ids;
 }
 
-std::optional<ApiError> ServedModel::encodeChat(const Json &messages,
-                                                std::vector<int32_t> &ids) const {
-  if (!messages.is_array() || messages.empty() || messages.size() > text::kMaxChatMessages)
-    return ApiError{400,
-                    "messages: expected a list of 1 to " + std::to_string(text::kMaxChatMessages) +
-                        " messages.",
-                    "messages",
-                    {}};
+std::optional<ApiError> ServedModel::encodeChat(const Json &messages, ChatPrompt &out) const {
+  ChatMessages chat;
+  if (std::optional<ApiError> wrong = readChatMessages(messages, chat))
+    return wrong;
   if (!template_)
     return ApiError{400, "the model has no chat template; use /v1/completions.", "messages", {}};
+  if (!chat.images.empty() && !images_)
+    return ApiError{400,
+                    chat.images[0].param + ": found an image, but this model takes text only.",
+                    chat.images[0].param,
+                    {}};
   text::ChatInput input;
-  for (size_t i = 0; i < messages.size(); ++i) {
-    Json message;
-    if (Wrong wrong = readMessage(messages[i], i, message))
-      return wrong;
-    input.messages.push_back(std::move(message));
-  }
-  // An assistant's last message is the beginning of the answer.
-  std::string begun;
-  if (input.messages.size() > 1 && input.messages.back()["role"] == "assistant") {
-    begun = input.messages.back()["content"].get<std::string>();
-    input.messages.erase(input.messages.size() - 1);
-  }
+  input.messages = std::move(chat.messages);
   if (std::optional<int32_t> bos = tokenizer_->bosId())
     input.bosToken = tokenizer_->bytesOf(*bos);
   if (std::optional<int32_t> eos = tokenizer_->eosId())
@@ -142,9 +69,24 @@ std::optional<ApiError> ServedModel::encodeChat(const Json &messages,
   Result<std::vector<text::TextSegment>> segments = template_->render(input);
   if (!segments.ok())
     return ApiError{400, "messages: " + segments.status().message(), "messages", {}};
-  if (!begun.empty())
-    segments->push_back({begun, true});
-  ids = tokenizer_->encodeSegments(*segments);
+  if (!chat.begun.empty())
+    segments->push_back({chat.begun, true});
+  out.ids = tokenizer_->encodeSegments(*segments);
+  return placeImages(chat.images, out);
+}
+
+/// Reads the pictures and makes room for them among the ids.
+std::optional<ApiError> ServedModel::placeImages(std::span<const ImageReference> references,
+                                                 ChatPrompt &prompt) const {
+  if (references.empty())
+    return std::nullopt;
+  std::vector<PreparedImage> images;
+  if (std::optional<ApiError> wrong = loadImages(imageRules_, *images_, references, images))
+    return wrong;
+  Result<ImagePrompt> placed = images_->place(prompt.ids, std::move(images));
+  if (!placed.ok())
+    return ApiError{400, "messages: " + placed.status().message(), "messages", {}};
+  prompt = std::move(*placed);
   return std::nullopt;
 }
 

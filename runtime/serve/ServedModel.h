@@ -3,11 +3,15 @@
 #define LLAMA4_RUNTIME_SERVE_SERVEDMODEL_H
 
 #include "runtime/program/Program.h"
-#include "runtime/serve/Json.h"
+#include "runtime/serve/ChatMessages.h"
+#include "runtime/serve/ImageSources.h"
 #include "runtime/text/ChatTemplate.h"
 #include "runtime/text/Tokenizer.h"
 
 namespace llama4::serve {
+
+/// A conversation as the model sees it.
+using ChatPrompt = ImagePrompt;
 
 /// What the API calls the model and how texts become ids. Thread-safe.
 class ServedModel {
@@ -15,7 +19,7 @@ public:
   /// `names` that clients may give, "*" for any; "default" always stands for the model. Without
   /// names it is the program's file name. Errors: InvalidInput (the program has no tokenizer).
   static Result<ServedModel> create(std::shared_ptr<const Program> program,
-                                    std::vector<std::string> names);
+                                    std::vector<std::string> names, ImageRules images = {});
 
   const Program &program() const { return *program_; }
   const text::Tokenizer &tokenizer() const { return *tokenizer_; }
@@ -29,19 +33,24 @@ public:
   /// Ids that end an answer.
   std::vector<int32_t> stopIds() const;
 
-  /// The ids of a conversation, checked: up to where the assistant begins, or goes on where the
-  /// last message is its own.
-  std::optional<ApiError> encodeChat(const Json &messages, std::vector<int32_t> &ids) const;
+  /// A conversation, checked: up to where the assistant begins, or goes on where the last message
+  /// is its own. Images are read, decoded and put at their places; models that take none refuse
+  /// them.
+  std::optional<ApiError> encodeChat(const Json &messages, ChatPrompt &out) const;
   /// The ids of plain text as a whole prompt; control tokens in it are parsed, and BOS is put in
   /// front where the model wants it and the text has none.
   std::vector<int32_t> encodePrompt(const std::string &text) const;
 
 private:
   ServedModel() = default;
+  std::optional<ApiError> placeImages(std::span<const ImageReference> references,
+                                      ChatPrompt &prompt) const;
 
   std::shared_ptr<const Program> program_;
   std::optional<text::Tokenizer> tokenizer_;
   std::optional<text::ChatTemplate> template_;
+  ImageRules imageRules_;
+  std::optional<ImagePreparer> images_; ///< of models that take them
   std::vector<std::string> names_;
   bool anyName_ = false;
   int64_t created_ = 0;

@@ -6,7 +6,7 @@
 
 #include <boost/asio/post.hpp>
 #include <cstdio>
-#include <ctime>
+#include <cstring>
 #include <new>
 #include <random>
 
@@ -32,25 +32,24 @@ std::string requestIdOf(const HttpRequest &request) {
   return good ? std::string(given) : randomId();
 }
 
-/// Adds the request's id to a response and tells how it went.
+/// Adds fields to a response and tells how it went.
 class AccountedExchange : public Exchange {
 public:
   using Account = std::function<void(int status, double seconds)>;
-  AccountedExchange(std::shared_ptr<Exchange> inner, std::string id, Account account)
-      : inner_(std::move(inner)), id_(std::move(id)), account_(std::move(account)) {}
+  AccountedExchange(std::shared_ptr<Exchange> inner, HeaderFields fields, Account account)
+      : inner_(std::move(inner)), fields_(std::move(fields)), account_(std::move(account)) {}
   ~AccountedExchange() override { finish(clientGone); }
 
   void respond(HttpResponse response) override {
     const int status = response.status;
-    response.fields.emplace_back("x-request-id", id_);
-    inner_->respond(std::move(response));
+    inner_->respond(completed(std::move(response)));
     finish(status);
   }
   void begin(HttpResponse head) override {
     status_ = head.status;
-    head.fields.emplace_back("x-request-id", id_);
-    inner_->begin(std::move(head));
+    inner_->begin(completed(std::move(head)));
   }
+  void prepare(HttpResponse head) override { inner_->prepare(completed(std::move(head))); }
   void write(std::string piece) override { inner_->write(std::move(piece)); }
   void end() override {
     inner_->end();
@@ -60,33 +59,49 @@ public:
 
 private:
   static constexpr int clientGone = 499;
+  HttpResponse completed(HttpResponse response) const {
+    response.fields.insert(response.fields.end(), fields_.begin(), fields_.end());
+    return response;
+  }
   void finish(int status) {
     if (!finished_.exchange(true))
       account_(status, std::chrono::duration<double>(Answer::Clock::now() - start_).count());
   }
   std::shared_ptr<Exchange> inner_;
-  std::string id_;
+  const HeaderFields fields_;
   Account account_;
   std::atomic<int> status_ = 200;
   std::atomic<bool> finished_ = false;
   const Answer::Clock::time_point start_ = Answer::Clock::now();
 };
 
+template <typename Request> void describeBy(Fields &fields, const ServedModel &model) {
+  Request().read(fields, model);
+}
+
 } // namespace
 
 const Service::Route Service::routes[] = {
-    {"POST", "/v1/chat/completions", false, true, &Service::chat},
-    {"POST", "/v1/completions", false, true, &Service::complete},
-    {"GET", "/v1/models", false, false, &Service::listModels},
-    {"GET", "/v1/models/", false, false, &Service::showModel},
-    {"POST", "/tokenize", false, false, &Service::tokenize},
-    {"POST", "/detokenize", false, false, &Service::detokenize},
-    {"GET", "/health", false, false, &Service::ready},
-    {"GET", "/livez", true, false, &Service::live},
-    {"GET", "/readyz", true, false, &Service::ready},
-    {"GET", "/version", false, false, &Service::version},
-    {"GET", "/metrics", false, false, &Service::metrics},
+    {"POST", "/v1/chat/completions", false, true, &Service::chat, "Answers a conversation.",
+     "ChatCompletion", describeBy<ChatRequest>},
+    {"POST", "/v1/completions", false, true, &Service::complete, "Continues texts.", "Completion",
+     describeBy<CompletionRequest>},
+    {"GET", "/v1/models", false, false, &Service::listModels, "The names of the model.",
+     "ModelList"},
+    {"GET", "/v1/models/", false, false, &Service::showModel, "A name of the model.", "Model"},
+    {"POST", "/tokenize", false, false, &Service::tokenize, "Token ids of a text or conversation.",
+     "Tokens", describeBy<TokenizeRequest>},
+    {"POST", "/detokenize", false, false, &Service::detokenize, "The text of token ids.", "Text",
+     describeBy<DetokenizeRequest>},
+    {"GET", "/health", false, false, &Service::ready, "Whether requests are taken.", "State"},
+    {"GET", "/livez", true, false, &Service::live, "Whether the server runs.", "State"},
+    {"GET", "/readyz", true, false, &Service::ready, "Whether requests are taken.", "State"},
+    {"GET", "/version", false, false, &Service::version, "What is served.", "Version"},
+    {"GET", "/metrics", false, false, &Service::metrics, "Numbers for Prometheus.", ""},
+    {"GET", "/openapi.json", false, false, &Service::describe, "This description.", "Description"},
 };
+
+std::span<const Service::Route> Service::allRoutes() { return routes; }
 
 Service::Service(ServedModel model, std::unique_ptr<Scheduler> scheduler,
                  const ServiceOptions &options)
@@ -114,9 +129,17 @@ const Service::Route *Service::find(const HttpRequest &request, bool &knownPath)
   return nullptr;
 }
 
+/// What every response to a request has.
+HeaderFields Service::fieldsFor(const HttpRequest &request, const std::string &id) const {
+  HeaderFields fields = options_.cors.fieldsFor(request);
+  fields.emplace_back("x-request-id", id);
+  return fields;
+}
+
 std::optional<HttpResponse> Service::checkHead(const HttpRequest &head) {
   bool knownPath = false;
   const Route *route = find(head, knownPath);
+  std::optional<HttpResponse> response = options_.cors.preflight(head);
   std::optional<ApiError> error;
   if (!(route && route->isOpen) && !keys_.empty() && !keys_.allow(head.field("authorization")))
     error = ApiError{
@@ -128,37 +151,35 @@ std::optional<HttpResponse> Service::checkHead(const HttpRequest &head) {
     error = ApiError{503, "the server is stopping.", {}, "draining"};
   else if (route->isWork && scheduler_->failed())
     error = ApiError{503, "the engine has failed.", {}, "failed"};
-  if (!error)
+  if (!response && error)
+    response = errorResponse(*error);
+  if (!response)
     return std::nullopt;
-  HttpResponse response = errorResponse(*error);
-  const std::string id = requestIdOf(head);
-  response.fields.emplace_back("x-request-id", id);
-  account(route, id, response.status, 0);
+  AccessLine line;
+  line.id = requestIdOf(head);
+  line.status = response->status;
+  for (auto &field : fieldsFor(head, line.id))
+    response->fields.push_back(std::move(field));
+  account(route, std::move(line));
   return response;
 }
 
 HttpResponse Service::refuse(int status, const std::string &message) {
-  metrics_.countResponse("none", status);
   HttpResponse response = errorResponse({status, message, {}, {}});
-  response.fields.emplace_back("x-request-id", randomId());
+  AccessLine line;
+  line.id = randomId();
+  line.status = status;
+  response.fields.emplace_back("x-request-id", line.id);
+  account(nullptr, std::move(line));
   return response;
 }
 
-/// A line of JSON for each response, with nothing in it that a client wrote but the request's id.
-void Service::account(const Route *route, const std::string &id, int status, double seconds) {
-  const char *path = route ? route->path : "none";
-  metrics_.countResponse(path, status);
-  if (!options_.logRequests)
-    return;
-  char time[32];
-  const std::time_t now = std::time(nullptr);
-  std::tm parts;
-  std::strftime(time, sizeof(time), "%Y-%m-%dT%H:%M:%SZ", ::gmtime_r(&now, &parts));
-  const Json line = {
-      {"time", time},  {"id", id},         {"method", route ? route->method : "none"},
-      {"route", path}, {"status", status}, {"ms", static_cast<int64_t>(seconds * 1000)}};
-  const std::string text = jsonText(line) + "\n";
-  std::fwrite(text.data(), 1, text.size(), stderr);
+void Service::account(const Route *route, AccessLine line) {
+  line.method = route ? route->method : "none";
+  line.route = route ? route->path : "none";
+  metrics_.countResponse(line.route, line.status);
+  if (options_.log)
+    options_.log->access(line);
 }
 
 void Service::handle(HttpRequest request, std::shared_ptr<Exchange> exchange) {
@@ -166,17 +187,30 @@ void Service::handle(HttpRequest request, std::shared_ptr<Exchange> exchange) {
   const Route *route = find(request, knownPath); // checkHead() let it pass
   auto context = std::make_shared<Context>();
   context->requestId = requestIdOf(request);
+  context->key = keys_.nameOf(request.field("authorization"));
+  if (const ApiKeys::Digest *digest = keys_.digestOf(request.field("authorization"))) {
+    context->salt.emplace();
+    std::memcpy(&context->salt->low, digest->data() + 8, 8);
+    std::memcpy(&context->salt->high, digest->data() + 16, 8);
+  }
   context->exchange = std::make_shared<AccountedExchange>(
-      std::move(exchange), context->requestId,
-      [this, route, id = context->requestId](int status, double seconds) {
-        account(route, id, status, seconds);
+      std::move(exchange), fieldsFor(request, context->requestId),
+      [this, route, id = context->requestId, key = context->key,
+       numbers = context->numbers](int status, double seconds) {
+        account(
+            route,
+            {.id = id, .key = key, .status = status, .seconds = seconds, .numbers = numbers.get()});
       });
   context->request = std::move(request);
   if (!route->isWork && context->request.method == std::string_view("GET"))
     return act(*route, *context);
   ++atWork_;
   boost::asio::post(workers_, [this, route, context] {
-    act(*route, *context);
+    try {
+      act(*route, *context);
+    } catch (const std::exception &) {
+      // There is no memory even to say so; the connection is closed.
+    }
     --atWork_;
   });
 }
@@ -187,9 +221,12 @@ void Service::act(const Route &route, Context &context) {
       if (std::optional<ApiError> error = parseBody(context.request.body, context.body))
         return context.exchange->respond(errorResponse(*error));
       context.request.body = {};
+      context.request.lease = {};
     }
     (this->*route.act)(context);
   } catch (const std::bad_alloc &) {
+    release(context.body);
+    context.request = {};
     context.exchange->respond(
         errorResponse({503, "there is no memory for this request now.", {}, "overloaded"}));
   } catch (const std::exception &) {
@@ -226,7 +263,7 @@ void Service::version(Context &context) {
 void Service::metrics(Context &context) {
   HttpResponse response;
   response.contentType = "text/plain; version=0.0.4; charset=utf-8";
-  response.body = metrics_.text(scheduler_->stats());
+  response.body = metrics_.text(scheduler_->stats(), buffers_ ? buffers_->used() : 0);
   context.exchange->respond(std::move(response));
 }
 

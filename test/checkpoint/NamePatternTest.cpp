@@ -2,7 +2,7 @@
 
 #include "compiler/checkpoint/NamePattern.h"
 
-#include <chrono>
+#include <ctime>
 #include <gtest/gtest.h>
 #include <string>
 
@@ -54,7 +54,7 @@ TEST(NamePattern, TakesNoTimeForHostilePatterns) {
   std::string pattern;
   for (int i = 0; i < 300; ++i)
     pattern += "a*";
-  const auto begin = std::chrono::steady_clock::now();
+  const std::clock_t begin = std::clock();
   EXPECT_FALSE(matches(pattern + "b", std::string(500, 'a')));
-  EXPECT_LT(std::chrono::steady_clock::now() - begin, std::chrono::seconds(2));
+  EXPECT_LT(std::clock() - begin, 5 * CLOCKS_PER_SEC);
 }

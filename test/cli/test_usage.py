@@ -1,10 +1,13 @@
-"""Exit codes and messages of llama4-run, without any model."""
+"""Exit codes and messages of llama4-run, most of them without any model."""
 
 import os
+import socket
+import subprocess
 import unittest
 
-from clitest import DATA, TEMP, main, run, temp
+from clitest import BIN, COMPILE, DATA, RUN, TEMP, command, compiled, main, run, temp
 
+TINY = os.path.join(DATA, "golden", "tiny-1.0.l4x")
 PREFILL = os.path.join(DATA, "oracles/llama3-text-tied/golden/prefill.p5.safetensors")
 
 
@@ -25,8 +28,23 @@ class Usage(unittest.TestCase):
                      ["generate", "m.l4x", "--prompt-ids", "1", "--threads", "-1"],
                      ["generate", "m.l4x", "--prompt-ids", "1", "--prefill-chunk-size", "0"],
                      ["invoke", "m.l4x", "--in", "x"], ["bench", "m.l4x", "--runs", "0"],
-                     ["inspect"], ["verify"], ["inspect", "a", "b"]):
+                     ["inspect"], ["verify"], ["inspect", "a", "b"],
+                     ["generate", "m.l4x", "-p", "a", "-ngl", "99"],  # nothing here would do it
+                     ["serve", "m.l4x", "--tensor-parallel-size", "2"]):
             self.expect(2, *args)
+
+    def test_kinds_of_errors(self):
+        """2, 65 and 66 are below, 78 in test_config.py."""
+        with open("/dev/full", "wb") as full:
+            done = subprocess.run([RUN, "inspect", TINY], stdout=full, stderr=subprocess.PIPE,
+                                  check=False)
+        self.assertEqual((done.returncode, done.stderr.count(b"\n")), (74, 1), done.stderr)
+        with socket.create_server(("127.0.0.1", 0)) as taken:
+            model = compiled(os.path.join(DATA, "oracles", "llama3-text-tied"))
+            port = str(taken.getsockname()[1])
+            self.expect(69, "serve", model, "--port", port, says=port)
+        self.expect(71, "generate", TINY, "--prompt-ids", "1", "--memory", "1", says="memory")
+        self.assertEqual(run("inspect", TINY).returncode, 0)
 
     def test_wrong_values(self):
         self.expect(2, "generate", "m.l4x", says="exactly one of")
@@ -72,13 +90,43 @@ class Usage(unittest.TestCase):
 
     def test_help_and_version(self):
         for args in (["--help"], ["--version"], *([name, "--help"] for name in (
-                "generate", "invoke", "tokenize", "bench", "inspect", "verify"))):
+                "generate", "invoke", "tokenize", "bench", "inspect", "verify", "completion", "man"))):
             done = run(*args)
             self.assertEqual(done.returncode, 0, done.stderr)
             self.assertIn("llama4-run", done.stdout)
         text = run("generate", "--help").stdout
         for group in ("Model:", "Machine:", "Prompt:", "Generation:", "Output:"):
             self.assertIn("\n" + group, text)
+
+
+    def test_version_says_what_runs(self):
+        lines = run("--version").stdout.splitlines()
+        self.assertRegex(lines[0], r"^llama4-run \d+\.\d+\.\d+$")
+        facts = dict(line.split(": ", 1) for line in lines[1:])
+        self.assertRegex(facts["file format"], r"^1\.\d+, reads 1\.0 to 1\.\d+$")
+        levels = facts["CPU levels"].split(", ")
+        self.assertIn("x86-64-v3", levels)
+        self.assertIn(facts["this machine"], levels)
+        model = compiled(os.path.join(DATA, "oracles", "llama3-text-tied"))
+        self.assertIn(f"code {facts['this machine']} loads", run("verify", model).stdout)
+        self.assertEqual(run("generate", "--version").stdout.splitlines(), lines)
+
+    @unittest.skipUnless(os.path.exists(COMPILE), "llama4-compile is not built")
+    def test_versions_of_the_compilers(self):
+        levels = dict(line.split(": ", 1) for line in run("--version").stdout.splitlines()[1:])
+        for name in ("llama4-compile", "llama4-opt"):
+            program = os.path.join(BIN, name)
+            if not os.path.exists(program):
+                continue
+            lines = command(program, "--version").stdout.splitlines()
+            self.assertEqual(lines[0], name + " " + run("--version").stdout.split()[1])
+            facts = dict(line.split(": ", 1) for line in lines[1:])
+            self.assertRegex(facts["LLVM"], r"^22\.\d+")
+            self.assertEqual(facts["file format"], levels["file format"].split(",")[0])
+            self.assertEqual(facts["targets"], ", ".join(
+                "cpu:" + level for level in levels["CPU levels"].split(", ")))
+            if name == "llama4-compile":
+                self.assertEqual(facts["cpu:native"], levels["this machine"])
 
 
 if __name__ == "__main__":

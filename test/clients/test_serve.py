@@ -43,12 +43,7 @@ class Serving(unittest.TestCase):
         return answer["error"]
 
     def wait_idle(self):
-        for _ in range(400):
-            if self.server.metric("llama4:num_requests_running") == 0 and \
-                    self.server.metric("llama4:num_requests_waiting") == 0:
-                break
-            time.sleep(0.025)
-        self.assertEqual(self.server.metric("llama4:kv_cache_usage_perc"), 0)
+        self.server.wait_idle()
 
 
 class Tiny(Serving):
@@ -175,17 +170,30 @@ class Tiny(Serving):
         self.assertEqual(events[-2]["usage"]["completion_tokens"], 8)
 
     def test_many_at_once_equal_each_alone(self):
-        """32 mixed requests; some of them are given up."""
+        """64 mixed requests at once, whole and streamed, several answers each; and some that are given up."""
         chance = random.Random(3)
         requests = []
-        for i in range(32):
+        for i in range(64):
             request = {"prompt": [chance.randrange(3, 250) for _ in range(chance.randrange(1, 120))],
                        "max_tokens": chance.randrange(1, 40), "ignore_eos": i % 3 > 0,
-                       "temperature": i % 2, "seed": i, "n": 1 + i % 4 // 3}
+                       "temperature": i % 2, "seed": i, "n": 1 + i % 4 // 3 * 2}
             if i % 5 == 0:
                 request.update(repetition_penalty=1.3, top_p=0.9)
+            if i % 7 == 0:
+                request["prompt"] = requests[i // 2]["prompt"] + [9] if i else request["prompt"]  # shares a beginning
+            if i % 8 == 3:
+                request.update(logprobs=2, echo=i % 16 == 3)
             requests.append(request)
         alone = [self.server.good(COMPLETE, r)["choices"] for r in requests]
+
+        def ask(i):
+            if i % 4 != 1:
+                return self.server.good(COMPLETE, requests[i])["choices"]
+            texts = {}
+            for event in self.server.events(COMPLETE, requests[i])[:-1]:
+                (choice,) = event["choices"]
+                texts[choice["index"]] = texts.get(choice["index"], "") + choice["text"]
+            return texts
 
         def give_up(request):
             with self.server.connect() as connection:
@@ -194,12 +202,14 @@ class Tiny(Serving):
                                    % len(body) + body)
                 connection.recv(300)
 
-        with concurrent.futures.ThreadPoolExecutor(40) as pool:
+        with concurrent.futures.ThreadPoolExecutor(80) as pool:
             dropped = [pool.submit(give_up, r) for r in requests[::4]]
-            together = list(pool.map(lambda r: self.server.good(COMPLETE, r)["choices"], requests))
+            together = list(pool.map(ask, range(64)))
             for one in dropped:
                 one.result()
         for i, (one, other) in enumerate(zip(alone, together)):
+            if i % 4 == 1:
+                one = {c["index"]: c["text"] for c in one}
             self.assertEqual(one, other, requests[i])
         self.wait_idle()
 

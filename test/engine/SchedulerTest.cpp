@@ -6,6 +6,8 @@
 
 #include <atomic>
 #include <chrono>
+#include <cstdio>
+#include <cstdlib>
 #include <future>
 #include <gtest/gtest.h>
 #include <random>
@@ -232,6 +234,39 @@ TEST_F(SchedulerTest, OverloadIsRefusedAtOnce) {
   EXPECT_FALSE(scheduler->submit(request(3, 1, 1), [](const RequestEvent &) {}).ok());
 }
 
+/// One key has filled the queue; another one still gets its share, and no more.
+TEST_F(SchedulerTest, OneKeyDoesNotShutTheDoorForAnother) {
+  std::unique_ptr<Scheduler> scheduler = start({.maxWaiting = 8}, {.maxSequences = 1});
+  // The batch is held up until all have tried; what it took still counts as waiting.
+  std::promise<void> begun, tried;
+  std::shared_future<void> go = tried.get_future().share();
+  ScheduledRequest first = request(3, 1, 1);
+  first.key = "many";
+  ASSERT_TRUE(scheduler
+                  ->submit(first,
+                           [&begun, go](const RequestEvent &) {
+                             begun.set_value();
+                             go.wait();
+                           })
+                  .ok());
+  begun.get_future().wait();
+  auto takenOf = [&](const char *key, int tries) {
+    int taken = 0;
+    for (int i = 0; i < tries; ++i) {
+      ScheduledRequest one = request(3, 1, 1);
+      one.key = key;
+      taken += scheduler->submit(one, [](const RequestEvent &) {}).ok();
+    }
+    return taken;
+  };
+  EXPECT_EQ(takenOf("many", 20), 7);
+  EXPECT_EQ(takenOf("other", 20), 4);
+  EXPECT_EQ(takenOf("third", 20), 2);
+  EXPECT_EQ(takenOf("many", 20), 0);
+  tried.set_value();
+  waitIdle(*scheduler);
+}
+
 TEST_F(SchedulerTest, CancelledWithinAStep) {
   std::unique_ptr<Scheduler> scheduler = start();
   ScheduledRequest one = request(10, 3, 0);
@@ -326,21 +361,30 @@ TEST_F(SchedulerTest, PromptsComeInPiecesBesideAnswers) {
   ASSERT_TRUE(batcher.step().ok());
   EXPECT_EQ(tokens, 1);
   batcher.add(2, request(120, 2, 1), [](const RequestEvent &) {});
-  uint64_t before = batcher.promptTokens();
+  uint64_t before = batcher.totals().promptTokens;
   for (int steps = 1; batcher.running() + batcher.waiting() == 2; ++steps) {
     ASSERT_TRUE(batcher.step().ok());
-    EXPECT_LE(batcher.promptTokens() - before, 10u);
-    before = batcher.promptTokens();
+    EXPECT_LE(batcher.totals().promptTokens - before, 10u);
+    before = batcher.totals().promptTokens;
     EXPECT_EQ(tokens, 1 + steps);
   }
   EXPECT_EQ(tokens, 13);
 }
 
-/// 8 threads submit and cancel at random; whoever was not cancelled hears of an end.
+/// Operations of all threads together: LLAMA4_SCHEDULER_OPERATIONS, or 1000.
+int manyOperations() {
+  const char *asked = std::getenv("LLAMA4_SCHEDULER_OPERATIONS");
+  const int count = asked ? std::atoi(asked) : 0;
+  return count > 0 ? count : 1000;
+}
+
+/// 8 threads of 5 keys submit, cancel and empty the cache at random, on so few pages that answers
+/// are preempted and known texts evicted; whoever was not cancelled hears of an end.
 TEST_F(SchedulerTest, ManyThreadsSubmitAndCancel) {
-  constexpr int threadCount = 8, operations = 125;
+  constexpr int threadCount = 8;
+  const int operations = manyOperations() / threadCount;
   std::unique_ptr<Scheduler> scheduler = start({.maxWaiting = 24}, tightCache(14));
-  std::atomic<int> taken = 0, cancelled = 0, ended = 0, kept = 0;
+  std::atomic<int> taken = 0, cancelled = 0, ended = 0, timedOut = 0, kept = 0;
   std::vector<std::thread> threads;
   for (uint32_t t = 0; t < threadCount; ++t)
     threads.emplace_back([&, t] {
@@ -348,18 +392,31 @@ TEST_F(SchedulerTest, ManyThreadsSubmitAndCancel) {
       std::vector<uint64_t> mine;
       for (int i = 0; i < operations; ++i) {
         if (!mine.empty() && random() % 3 == 0) {
-          scheduler->cancel(mine[random() % mine.size()]);
+          scheduler->cancel(mine[mine.size() - 1 - random() % std::min<size_t>(mine.size(), 4)]);
           ++cancelled;
           continue;
         }
-        ScheduledRequest one = request(1 + random() % 60, random(), 1 + random() % 30);
-        one.choices = 1 + random() % 2;
+        if (random() % 32 == 0)
+          scheduler->dropPrefixCache();
+        // Few beginnings, so that texts meet.
+        ScheduledRequest one = request(1 + random() % 40, random() % 8, 1 + random() % 50);
+        one.choices = 1 + random() % 3;
+        one.key = std::to_string(random() % 5);
         one.sampling = {.temperature = 0.7f, .seed = random()};
+        if (random() % 8 == 0)
+          one.deadline =
+              std::chrono::steady_clock::now() + std::chrono::microseconds(random() % 20000);
         auto left = std::make_shared<int>(static_cast<int>(one.choices));
-        auto id = scheduler->submit(one, [&ended, left](const RequestEvent &event) {
-          EXPECT_TRUE(event.status.ok()) << event.status.message();
+        const RequestListener listener = [&ended, &timedOut, left](const RequestEvent &event) {
+          EXPECT_TRUE(event.status.ok() || event.timedOut) << event.status.message();
+          timedOut += event.timedOut;
           ended += event.finish && --*left == 0;
-        });
+        };
+        auto id = scheduler->submit(one, listener);
+        for (int tries = 0; tries < 50 && !id.ok(); ++tries) { // so that few are never taken
+          std::this_thread::sleep_for(std::chrono::milliseconds(1));
+          id = scheduler->submit(one, listener);
+        }
         if (id.ok())
           ++taken, mine.push_back(*id);
         (void)scheduler->stats();
@@ -372,9 +429,20 @@ TEST_F(SchedulerTest, ManyThreadsSubmitAndCancel) {
   waitIdle(*scheduler);
   EXPECT_GT(cancelled, 0);
   EXPECT_EQ(kept, threadCount); // nobody cancels these
-  EXPECT_LE(ended, taken);
-  EXPECT_GE(ended, taken - cancelled);
+  EXPECT_LE(ended + timedOut, taken);
+  EXPECT_GE(ended + timedOut, taken - cancelled);
+  EXPECT_EQ(scheduler->stats().timeouts, static_cast<uint64_t>(timedOut));
+  const SchedulerStats stats = scheduler->stats();
+  std::printf("%d operations: %d requests taken, %d cancellations, %d ended, %d timed out, "
+              "%llu preemptions, %llu prompt tokens known of %llu\n",
+              operations * threadCount, taken.load(), cancelled.load(), ended.load(),
+              timedOut.load(), static_cast<unsigned long long>(stats.preemptions),
+              static_cast<unsigned long long>(stats.prefixHits),
+              static_cast<unsigned long long>(stats.prefixQueries));
   EXPECT_EQ(scheduler->stats().cacheUse, 0);
+  scheduler->dropPrefixCache();
+  waitIdle(*scheduler);
+  EXPECT_EQ(scheduler->stats().cachedUse, 0);
   EXPECT_FALSE(scheduler->failed());
 }
 

@@ -148,10 +148,14 @@ ProgramDesc tinyProgram() {
 }
 
 std::shared_ptr<const Program> loadTiny(const std::string &path) {
+  return loadProgram(tinyProgram(), path);
+}
+
+std::shared_ptr<const Program> loadProgram(ProgramDesc desc, const std::string &path) {
   Result<std::string> code = readTextFile(LLAMA4_TINY_KERNELS, 1u << 20);
   EXPECT_TRUE(code.ok()) << code.status().message();
   ArtifactParts parts;
-  parts.program = tinyProgram();
+  parts.program = std::move(desc);
   parts.code = {*code};
   Result<ArtifactSummary> written =
       writeArtifact(path, std::move(parts), [](size_t, WeightSink &) { return Status(); });
@@ -169,7 +173,8 @@ std::unique_ptr<Device> tinyDevice(unsigned threads) {
   return device.take();
 }
 
-std::vector<Hidden> tinyReference(std::span<const int32_t> ids) {
+std::vector<Hidden> tinyReference(std::span<const int32_t> ids,
+                                  const std::function<void(size_t, Hidden &)> &embedded) {
   std::vector<Hidden> x(ids.size());
   RopeTable rope = tinyProgram().ropes[0];
   for (size_t t = 0; t < ids.size(); ++t) {
@@ -182,6 +187,8 @@ std::vector<Hidden> tinyReference(std::span<const int32_t> ids) {
     double temperature = 1 + 0.5 * std::log(1 + std::floor((static_cast<double>(t) + 1) / 4));
     x[t][2] += static_cast<float>(static_cast<int>(static_cast<float>(temperature) * 64) % 7);
     x[t][1] += static_cast<float>(static_cast<int>(sin[0] * 64) % 7);
+    if (embedded)
+      embedded(t, x[t]);
   }
   for (size_t chunk : {size_t{0}, size_t{tinyChunk}, size_t{0}}) {
     std::vector<Hidden> y(ids.size());

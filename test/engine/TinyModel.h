@@ -6,6 +6,7 @@
 
 #include <array>
 #include <cstdint>
+#include <functional>
 #include <memory>
 #include <span>
 #include <string>
@@ -24,15 +25,18 @@ inline constexpr int32_t tinyEos = 5;
 /// Layers: full attention, chunked attention, full attention.
 ProgramDesc tinyProgram();
 
-/// Writes the program as a file and loads it.
+/// Writes a program over the same kernels as a file and loads it.
+std::shared_ptr<const Program> loadProgram(ProgramDesc program, const std::string &path);
 std::shared_ptr<const Program> loadTiny(const std::string &path);
 
 /// The processor with so many threads.
 std::unique_ptr<Device> tinyDevice(unsigned threads);
 
 using Hidden = std::array<float, 8>;
-/// The hidden rows of a text, computed without pages, batches or steps.
-std::vector<Hidden> tinyReference(std::span<const int32_t> ids);
+/// The hidden rows of a text, computed without pages, batches or steps. `embedded` may change the
+/// row of a token before the layers.
+std::vector<Hidden> tinyReference(std::span<const int32_t> ids,
+                                  const std::function<void(size_t, Hidden &)> &embedded = {});
 /// The logits that follow from a hidden row.
 std::vector<float> tinyLogits(const Hidden &hidden);
 

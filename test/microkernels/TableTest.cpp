@@ -14,6 +14,8 @@ TEST(Table, FindsCoresByOperands) {
   EXPECT_EQ(findLinear(Activation::Q8, Encoding::Float32), nullptr);
   EXPECT_EQ(findRow(Encoding::BFloat16)->symbol, "l4_row_bfloat16");
   EXPECT_EQ(findAttention(KvType::Float32)->symbol, "l4_attention_float32");
+  EXPECT_EQ(findUnitAttention()->symbol, "l4_unit_attention_f32");
+  EXPECT_EQ(findCrossAttention()->symbol, "l4_cross_attention_f32");
   EXPECT_EQ(groupCore().symbol, "l4_group_by_expert");
   EXPECT_EQ(groupScratchBytes(1), 64);
   EXPECT_EQ(groupScratchBytes(128), 1024);
@@ -48,6 +50,11 @@ TEST(Table, SizesOfAttention) {
   EXPECT_EQ(kvPageBytes(KvType::BFloat16, 3, 40), 3 * 16 * (40 + 48) * 2);
   EXPECT_EQ(attentionScratchBytes(2, 40, 3) % 64, 0);
   EXPECT_GE(attentionScratchBytes(2, 40, 3), 6 * 48 * 4 + 8 * 64 * 4 + 6 * 24);
+  // One block of keys and values, and the state of the rows.
+  EXPECT_EQ(unitAttentionScratchBytes(40) % 64, 0);
+  EXPECT_GE(unitAttentionScratchBytes(40), 64 * (40 + 48) * 4 + 64 * (48 * 4 + 16) + 8 * 64 * 4);
+  EXPECT_EQ(crossAttentionScratchBytes(4, 40), unitAttentionScratchBytes(40));
+  EXPECT_LT(crossAttentionScratchBytes(4, 40, 1), crossAttentionScratchBytes(4, 40));
 }
 
 } // namespace

@@ -38,7 +38,12 @@ SCOUT = {
         "no_rope_layers": [], "use_qk_norm": True, "attention_chunk_size": 8192,
         "bos_token_id": 200000, "eos_token_id": [200001, 200007, 200008],
         "torch_dtype": "bfloat16"},
-    "vision_config": {"hidden_size": 1408}, "torch_dtype": "bfloat16"}
+    "vision_config": {
+        "model_type": "llama4_vision_model", "hidden_size": 1408, "intermediate_size": 5632,
+        "num_hidden_layers": 34, "num_attention_heads": 16, "num_channels": 3, "image_size": 336,
+        "patch_size": 14, "pixel_shuffle_ratio": 0.5, "projector_input_dim": 4096,
+        "projector_output_dim": 4096, "vision_output_dim": 4096, "rope_theta": 10000},
+    "image_token_index": 200092, "torch_dtype": "bfloat16"}
 MAVERICK = {**SCOUT, "text_config": {**SCOUT["text_config"], "num_local_experts": 128,
                                      "interleave_moe_layer_step": 2, "use_qk_norm": False,
                                      "rope_scaling": None, "max_position_embeddings": 1048576}}

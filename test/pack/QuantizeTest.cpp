@@ -1,13 +1,14 @@
 //===- QuantizeTest.cpp - the quantizers against reference errors ---------===//
 //
 // The rows are those of tools/dev/quantizer_cases.py, which recorded what errors the reference
-// quantizers make on them.
+// quantizers make on them: made up, and of SmolLM2.
 //
 //===----------------------------------------------------------------------===//
 #include "compiler/pack/Quantize.h"
 #include "compiler/checkpoint/Dequantize.h"
 #include "compiler/checkpoint/Json.h"
 #include "compiler/pack/Layout.h"
+#include "runtime/format/Safetensors.h"
 
 #include <gtest/gtest.h>
 
@@ -97,26 +98,49 @@ double rms(const std::vector<float> &a, const std::vector<float> &b) {
   return std::sqrt(sum / static_cast<double>(a.size()));
 }
 
-TEST(Quantize, ErrorsAreAtMostTheReferences) {
+/// {case: {encoding: error}} of the references.
+nlohmann::json readErrors() {
   std::ifstream file(LLAMA4_TEST_DATA "/quantizers/errors.json");
   const std::string text{std::istreambuf_iterator<char>(file), {}};
   auto errors = parseJsonObject(text, "errors.json");
-  ASSERT_TRUE(errors.ok()) << errors.status().message();
-  EXPECT_EQ(errors->size(), std::size(kCases));
+  EXPECT_TRUE(errors.ok()) << errors.status().message();
+  return errors.ok() ? errors.take() : nlohmann::json::object();
+}
+
+void checkErrors(const std::string &name, const std::vector<float> &values,
+                 const nlohmann::json &errors) {
+  ASSERT_EQ(values.size(), size_t{kRows} * kColumns);
   const bool print = std::getenv("LLAMA4_PRINT_ERRORS") != nullptr;
-  for (size_t which = 0; which < std::size(kCases); ++which) {
-    const std::vector<float> values = makeRows(which);
-    for (const Type &type : kTypes) {
-      const std::string name(microkernels::encodingName(type.encoding));
-      const double reference = (*errors)[kCases[which]].value(name, -1.0);
-      ASSERT_GE(reference, 0.0);
-      const double own = rms(values, throughPanels(type, values));
-      // The figures were summed in another order.
-      EXPECT_LE(own, reference * (1 + 1e-9)) << kCases[which] << " " << name;
-      if (print)
-        std::printf("%-9s %s %.6g reference %.6g ratio %.4f\n", kCases[which], name.c_str(), own,
-                    reference, reference > 0 ? own / reference : 1.0);
-    }
+  for (const Type &type : kTypes) {
+    const std::string encoding(microkernels::encodingName(type.encoding));
+    const double reference = errors.value(encoding, -1.0);
+    ASSERT_GE(reference, 0.0) << name;
+    const double own = rms(values, throughPanels(type, values));
+    // The figures were summed in another order.
+    EXPECT_LE(own, reference * (1 + 1e-9)) << name << " " << encoding;
+    if (print)
+      std::printf("%-25s %s %.6g reference %.6g ratio %.4f\n", name.c_str(), encoding.c_str(), own,
+                  reference, reference > 0 ? own / reference : 1.0);
+  }
+}
+
+TEST(Quantize, ErrorsAreAtMostTheReferences) {
+  const nlohmann::json errors = readErrors();
+  for (size_t which = 0; which < std::size(kCases); ++which)
+    checkErrors(kCases[which], makeRows(which), errors.value(kCases[which], nlohmann::json()));
+}
+
+TEST(Quantize, ErrorsOnRowsOfAModelAreAtMostTheReferences) {
+  const nlohmann::json errors = readErrors();
+  auto file = SafetensorsFile::open(LLAMA4_TEST_DATA "/quantizers/smollm2.safetensors");
+  ASSERT_TRUE(file.ok()) << file.status().message();
+  EXPECT_EQ(file->tensors().size() + std::size(kCases), errors.size());
+  EXPECT_GE(file->tensors().size(), 6u);
+  for (const auto &tensor : file->tensors()) {
+    std::vector<float> values(size_t{kRows} * kColumns);
+    const DType dtype = tensor.name == "token_embd.weight" ? DType::Q8_0 : DType::Q4_1;
+    ASSERT_TRUE(dequantize(dtype, tensor.bytes, values).ok()) << tensor.name;
+    checkErrors(tensor.name, values, errors.value(tensor.name, nlohmann::json()));
   }
 }
 

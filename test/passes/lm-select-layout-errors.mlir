@@ -15,13 +15,27 @@ func.func @main(%q: tensor<?x64xf32>, %kv: !lm.kv_layer<kind = 0, heads = 2, dim
 }
 
 // -----
+// ===== One parameter, read in panels and in rows =====
 lm.param @w : tensor<64x64xf32> from #lm.source<"w">
-func.func @main(%x: tensor<?x64xf32>) -> tensor<?x64xf32> {
+func.func @main(%x: tensor<?x1x64xf32>) -> (tensor<?x1x64xf32>, tensor<?x64x64xf32>) {
   %w = lm.load_param @w : tensor<64x64xf32>
+  %y = lm.linear %x, %w : tensor<?x1x64xf32>, tensor<64x64xf32> -> tensor<?x1x64xf32>
   %r = lm.row 64 {
-    // expected-error @+1 {{matrices are read by linears and look-ups, vectors by row work}}
+    // expected-error @+1 {{linears and look-ups read matrices in panels, row work reads rows}}
     %i = lm.element %w : tensor<64x64xf32>
     lm.yield %i : f32
-  } -> tensor<?x64xf32>
-  return %r : tensor<?x64xf32>
+  } -> tensor<?x64x64xf32>
+  return %y, %r : tensor<?x1x64xf32>, tensor<?x64x64xf32>
+}
+
+// -----
+lm.param @w : tensor<4x64xbf16> from #lm.source<"w">
+func.func @main() -> tensor<?x4x64xf32> {
+  // expected-error @+1 {{is 'tensor<4x64xbf16>' read by row work, expected f32 rows; run lm-quantize}}
+  %w = lm.load_param @w : tensor<4x64xbf16>
+  %r = lm.row 64 {
+    %i = lm.element %w : tensor<4x64xbf16>
+    lm.yield %i : f32
+  } -> tensor<?x4x64xf32>
+  return %r : tensor<?x4x64xf32>
 }

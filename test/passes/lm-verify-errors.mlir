@@ -49,7 +49,7 @@ func.func @main(%x: tensor<?x64xf32>, %i: tensor<?x1xi32>, %s: tensor<?x1xf32>) 
 
 // -----
 func.func @main(%x: tensor<?x64xf32>) attributes {lm.entry = #lm.entry<"T", bound = 8>} {
-  // expected-error @+1 {{cannot be lowered; entries hold look-ups, row work, linears, attention and groups}}
+  // expected-error @+1 {{cannot be lowered; entries hold look-ups, row work, linears, attention, groups and rows put in another order}}
   %c = arith.constant 1.0 : f32
   return
 }

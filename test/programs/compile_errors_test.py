@@ -18,7 +18,7 @@ USAGE = [
     (["--disable-pass", "lm-verify"], "is not a pass that can be left out"),
     (["--checkpoint", "elsewhere"], "two checkpoints"),
     (["--dump-phase", "lm", "--dump-kernels", "folder"], "leave one out"),
-    (["--dump-phase", "optimised"], "expected graph, lm, lm-opt, cmd or plan"),
+    (["--dump-phase", "optimised"], "expected one of graph, lm, lm-opt, cmd, plan"),
     (["--from-phase", "graph", "x.mlir"], "expected lm, lm-opt, cmd or plan"),
 ]
 

@@ -13,9 +13,9 @@ from support import DATA, cpu_levels, load_file, run, save_file
 SOURCE = DATA / "oracles" / "llama4-text-f32"
 
 
-def write_dense_checkpoint(folder):
+def write_dense_checkpoint(folder, **changes):
     """The small Llama 4 configuration with every layer dense, and random weights for it."""
-    config = json.loads((SOURCE / "config.json").read_text())
+    config = {**json.loads((SOURCE / "config.json").read_text()), **changes}
     config["moe_layers"] = []
     for field in ("interleave_moe_layer_step", "_name_or_path"):
         config.pop(field, None)

@@ -15,7 +15,7 @@ from support import DATA, run
 DENSE = DATA / "oracles" / "llama3-text-tied"
 EXPERTS = DATA / "oracles" / "llama4-text-f32"
 STEP_TOKENS = 24
-KINDS = {"embed", "row", "linear", "experts", "attention", "group"}
+KINDS = {"embed", "row", "linear", "experts", "attention", "group", "order"}
 BYTES = ("weight_bytes", "gathered_bytes", "activation_bytes", "cache_bytes")
 
 
@@ -106,7 +106,10 @@ class Explain(unittest.TestCase):
                                                            for d in entry["dispatches"]))
             for weight in weights.values():
                 encodings[weight["encoding"]] += weight["bytes"]
-            self.assertEqual(sum(encodings.values()), plan["memory_bytes"]["weights"])
+            memory = dict(plan["memory_bytes"])
+            self.assertEqual(sum(encodings.values()), memory["weights"])
+            self.assertEqual(memory.pop("all"), sum(memory.values()))
+            self.assertEqual(set(memory), {"weights", "arena", "step", "cache", "host"})
             self.assertEqual(encodings, {name: sums["bytes"]
                                          for name, sums in plan["encodings"].items()})
             self.assertEqual([(e["name"], e["bound"], len(e["dispatches"]), e["arena_bytes"])
@@ -243,6 +246,9 @@ class Html(unittest.TestCase):
             text = run("llama4-compile", checkpoint, "--explain=html").stdout
             report = explain(checkpoint)
             page = self.check(text, report)
+            plan = run("llama4-compile", checkpoint, "--plan-only").stdout
+            self.assertRegex(plan, r"(?m)^host +25\.17 MB .*\nmemory .* \+ host 25\.17 MB = ")
+            self.assertIn(plan, page.text)
             for entry in report["entries"]:
                 for dispatch in entry["dispatches"]:
                     self.assertIn(" + ".join(dispatch["sources"]), page.text)
@@ -282,11 +288,12 @@ class FullSize(full.Folder):
                 if form == "html":
                     self.assertEqual(Page(text).rows, sum(len(entry["dispatches"])
                                                           for entry in report["entries"]))
-            layers = [d["layer"] for d in report["entries"][0]["dispatches"]
+            (step,) = [entry for entry in report["entries"] if entry["name"] == "step"]
+            layers = [d["layer"] for d in step["dispatches"]
                       if d["kind"] == "experts" and d["layer"] is not None]
             self.assertEqual(len(layers), 2 * 48 // interval)
             # One token reads one expert of each mixture: 3 matrices of 5120 x 8192, bfloat16.
-            for dispatch in report["entries"][0]["dispatches"]:
+            for dispatch in step["dispatches"]:
                 if dispatch["kind"] == "experts":
                     self.assertIn(dispatch["work"][0]["weight_bytes"],
                                   (5120 * 8192 * 2, 2 * 5120 * 8192 * 2))

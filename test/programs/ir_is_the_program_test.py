@@ -43,7 +43,8 @@ class FromPhase(unittest.TestCase):
                                 "--dump-phase", "lm").stdout)
             for option in (["--compute", "bfloat16"], ["--max-batch-size", "3"],
                            ["--quantization-encoding", "q8_0"], ["--target", "cpu:x86-64-v3"],
-                           ["--disable-pass", "lm-fuse-rows"], ["--kv-type", "bfloat16"]):
+                           ["--disable-pass", "lm-fuse-rows"], ["--kv-type", "bfloat16"],
+                           ["--library", "onednn"]):
                 done = run("llama4-compile", "--from-phase", "lm", dump, "--checkpoint", CHECKPOINT,
                            "-o", pathlib.Path(name) / "x.l4x", *option, check=False)
                 self.assertEqual(done.returncode, 2, done.stderr)

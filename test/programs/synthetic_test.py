@@ -209,6 +209,14 @@ def llama4(experts, interval):
             "torch_dtype": "bfloat16", "tie_word_embeddings": False}
 
 
+def vision_parameters():
+    """Of the image tower of that configuration, its adapter and projector."""
+    hidden, inner, layers = 1408, 5632, 34
+    layer = (4 * (hidden * hidden + hidden) + 2 * hidden * inner + inner + hidden + 4 * hidden)
+    ends = 3 * 14 * 14 * hidden + hidden + (24 * 24 + 1) * hidden + 4 * hidden
+    return layers * layer + ends + 4 * hidden * 4096 + 4096 * 4096 + 4096 * 5120
+
+
 class PlanOnly(Folder):
     def plan(self, config, *options):
         start = time.monotonic()
@@ -240,7 +248,7 @@ class PlanOnly(Folder):
         logits = 128 * 16384 * 4 + 4 * (4 + 128256 * 4)
         self.assertEqual(memory["step"], step + logits)
         self.assertEqual(memory["all"], sum(memory[part] for part in
-                                            ("weights", "arena", "step", "cache")))
+                                            ("weights", "arena", "step", "cache", "host")))
         # At least the largest transient: gate and up of every token.
         self.assertGreater(memory["arena"], 128 * 53248 * 2)
 
@@ -266,7 +274,24 @@ class PlanOnly(Folder):
             plan = self.plan(config, "--quantization-encoding", "q4_1", "--max-length", 1 << 20,
                              "--max-batch-size", 1)
             self.assertLess(plan["seconds"], 5)
-            self.assertEqual(plan["parameters"], text)
+            self.assertEqual(plan["parameters"], text + vision_parameters())
+            alone = self.plan(config, "--quantization-encoding", "q4_1", "--text-only")
+            self.assertEqual(alone["parameters"], text)
+            self.assertEqual(alone["parameters_left_out"], vision_parameters())
+            # Both sides together are the whole.
+            vision, rest = plan["sides"]["vision"], plan["sides"]["text"]
+            memory = plan["memory_bytes"]
+            self.assertEqual(vision["weights"]["parameters"], vision_parameters())
+            self.assertEqual(rest["weights"]["parameters"], text)
+            self.assertEqual(vision["weights"]["bytes"] + rest["weights"]["bytes"],
+                             memory["weights"])
+            self.assertEqual(vision["step"] + rest["step"], memory["step"])
+            self.assertEqual(max(vision["arena"], rest["arena"]), memory["arena"])
+            # The pool is rows of features, five images of 16 tiles and a whole one.
+            self.assertGreater(vision["step"], 5 * 17 * 144 * 5120 * 4)
+            self.assertIsNone(alone["sides"])
+            # The tower stays as it is stored.
+            self.assertEqual(plan["encodings"]["q4_1"], alone["encodings"]["q4_1"])
             kinds = {kind["name"]: kind for kind in plan["kv"]}
             # Chunked layers keep one chunk and the step's tokens, however long the sequence.
             self.assertEqual(kinds["chunked"]["layers"], 36)

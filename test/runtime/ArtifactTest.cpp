@@ -119,6 +119,38 @@ TEST(Artifact, ExpertsSurviveTheRoundTrip) {
   EXPECT_TRUE(std::ranges::equal(encodeProgram(desc), (*program)->section(SectionKind::Program)));
 }
 
+TEST(Artifact, ImagesSurviveTheRoundTrip) {
+  std::string path = testPath("round-images.l4x");
+  ASSERT_TRUE(writeArtifact(path, imageParts(), sampleWeights()).ok());
+  auto program = Program::load(path);
+  ASSERT_TRUE(program.ok()) << program.status().message();
+  const ProgramDesc &desc = (*program)->desc();
+  EXPECT_EQ((*program)->header().features, featureImages);
+  EXPECT_EQ(desc.grids[0].rows, 2u);
+  EXPECT_EQ(desc.grids[0].invFreq, std::vector<float>(angles / 2, 0.5f));
+  EXPECT_EQ(desc.entries[3].inputs[1].role, InputRole::GridSin);
+  const ImageInfo wanted = imageParts().program.images, &found = desc.images;
+  EXPECT_EQ(found.family, ImageFamily::Llama4);
+  EXPECT_TRUE(std::ranges::equal(found.mean, wanted.mean));
+  EXPECT_TRUE(std::ranges::equal(found.deviation, wanted.deviation));
+  EXPECT_EQ(found.rescale, 0.004);
+  EXPECT_EQ(found.filter, ImageFilter::Bicubic);
+  EXPECT_TRUE(found.resizeToMaxCanvas);
+  const int32_t ids[] = {found.imageToken, found.patchToken, found.startToken,
+                         found.endToken,   found.tileXToken, found.tileYToken};
+  EXPECT_TRUE(std::ranges::equal(ids, (int32_t[]){5, 6, 7, 8, 9, 10}));
+  EXPECT_TRUE(std::ranges::equal(encodeProgram(desc), (*program)->section(SectionKind::Program)));
+}
+
+TEST(Artifact, ProgramsOfTextStayAsTheyWere) {
+  std::string path = testPath("text.l4x");
+  ASSERT_TRUE(writeArtifact(path, sampleParts(), sampleWeights()).ok());
+  auto program = Program::load(path);
+  ASSERT_TRUE(program.ok()) << program.status().message();
+  EXPECT_EQ((*program)->header().features, 0u);
+  EXPECT_FALSE((*program)->desc().images.present());
+}
+
 TEST(Artifact, SameInputSameBytes) {
   std::string first = testPath("one.l4x"), second = testPath("two.l4x");
   uint64_t bytes = 9 * (uint64_t{1} << 20) + 44;

@@ -75,7 +75,7 @@ TEST_F(Damage, OneFlippedBitInWeightsIsSeenOnDemand) {
 }
 
 TEST_F(Damage, TruncatedAnywhere) {
-  std::vector<uint64_t> sizes = {0, 1, 7, 8, 4095, 4096, 4097, file->span().size() - 1};
+  std::vector<uint64_t> sizes = {file->span().size() - 1};
   for (uint32_t i = 0; i < file->header().sectionCount; ++i) {
     const SectionRecord &record = file->header().sections[i];
     for (uint64_t edge : {record.offset, record.offset + record.bytes})
@@ -83,7 +83,7 @@ TEST_F(Damage, TruncatedAnywhere) {
         if (size < file->span().size())
           sizes.push_back(size);
   }
-  for (uint64_t size = 0; size < metadataEnd; size += 97)
+  for (uint64_t size = 0; size <= metadataEnd; ++size)
     sizes.push_back(size);
   for (uint64_t size : sizes)
     refused(file->first(size), VerifyMode::Default, "first " + std::to_string(size) + " bytes");

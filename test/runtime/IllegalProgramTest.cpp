@@ -227,6 +227,65 @@ TEST(IllegalProgram, Experts) {
   });
 }
 
+TEST(IllegalProgram, Images) {
+  const Sample sample = {[] { return imageParts(); }};
+  const double nan = std::numeric_limits<double>::quiet_NaN();
+  auto grid = [](ProgramDesc &p) -> EntryTensor & { return p.entries[3].inputs[0]; };
+  expectAllRefused(
+      {
+          {"grids (number)", [](ProgramDesc &p) { p.grids.resize(65, p.grids[0]); }},
+          {"grids[0].name", [](ProgramDesc &p) { p.grids[0].name.clear(); }},
+          {"grids[1].name", [](ProgramDesc &p) { p.grids.resize(2, p.grids[0]); }},
+          {"grids[0].rows", [](ProgramDesc &p) { p.grids[0].rows = 0; }},
+          {"grids[0].columns", [](ProgramDesc &p) { p.grids[0].columns = big32; }},
+          {"grids[0].inv_freq (number)", [](ProgramDesc &p) { p.grids[0].invFreq.clear(); }},
+          {"grids[0].inv_freq[1]",
+           [=](ProgramDesc &p) { p.grids[0].invFreq[1] = static_cast<float>(nan); }},
+          {"entries[3].inputs[0].grid", [=](ProgramDesc &p) { grid(p).grid = 1; }},
+          {"entries[3].inputs[0].type", [=](ProgramDesc &p) { grid(p).type = ElementType::BF16; }},
+          {"entries[3].inputs[0].columns", [=](ProgramDesc &p) { grid(p).columns = 8; }},
+          {"entries[3].inputs[0].rows_fixed", [=](ProgramDesc &p) { grid(p).rowsFixed = 6; }},
+          {"entries[3].inputs[0].rows_per_symbol",
+           [=](ProgramDesc &p) { grid(p).rowsPerSymbol = 1; }},
+          {"images.family", [](ProgramDesc &p) { p.images.family = ImageFamily(3); }},
+          {"images.filter", [](ProgramDesc &p) { p.images.filter = ImageFilter(2); }},
+          {"images.image_size", [](ProgramDesc &p) { p.images.imageSize = 0; }},
+          {"images.image_size", [](ProgramDesc &p) { p.images.imageSize = 4096; }},
+          {"images.patch_size", [](ProgramDesc &p) { p.images.patchSize = 0; }},
+          {"images.patch_size", [](ProgramDesc &p) { p.images.patchSize = 5; }},
+          {"images.max_tiles", [](ProgramDesc &p) { p.images.maxTiles = 65; }},
+          {"images.tokens_per_tile", [](ProgramDesc &p) { p.images.tokensPerTile = 0; }},
+          {"images.tokens_per_tile", [](ProgramDesc &p) { p.images.tokensPerTile = 3; }},
+          {"images.tokens_per_tile", [](ProgramDesc &p) { p.images.tokensPerTile = 64; }},
+          {"images.tokens_per_tile", // with a class token
+           [](ProgramDesc &p) { p.images.family = ImageFamily::Mllama; }},
+          {"images.max_feature_rows", [](ProgramDesc &p) { p.images.maxFeatureRows = 3; }},
+          {"images.max_feature_rows", [](ProgramDesc &p) { p.images.maxFeatureRows = big32; }},
+          {"images.mean[1]", [=](ProgramDesc &p) { p.images.mean[1] = nan; }},
+          {"images.deviation[2]", [](ProgramDesc &p) { p.images.deviation[2] = 0; }},
+          {"images.rescale", [](ProgramDesc &p) { p.images.rescale = 0; }},
+          {"images.image_token", [](ProgramDesc &p) { p.images.imageToken = vocab; }},
+          {"images.patch_token", [](ProgramDesc &p) { p.images.patchToken = -2; }},
+          {"images.tile_y_token", [](ProgramDesc &p) { p.images.tileYToken = vocab; }},
+          {"images.image_token", // behind the vocabulary, and no row of the table for it
+           [](ProgramDesc &p) {
+             p.images.family = ImageFamily::Mllama;
+             p.images.tokensPerTile = 17;
+             p.images.maxFeatureRows = 17 * 64;
+             p.images.imageToken = vocab;
+           }},
+          {"header.features",
+           [](ProgramDesc &p) {
+             p.images = {};
+             p.entries.pop_back();
+             p.grids.clear();
+           }},
+      },
+      sample);
+  expectAllRefused(
+      {{"header.features", [](ProgramDesc &p) { p.images = imageParts().program.images; }}});
+}
+
 TEST(IllegalProgram, Entries) {
   expectAllRefused({
       {"entries (number)", [](ProgramDesc &p) { p.entries.clear(); }},
@@ -246,7 +305,7 @@ TEST(IllegalProgram, Entries) {
        [](ProgramDesc &p) { p.entries[0].inputs[0].type = ElementType::F32; }},
       {"entries[0].inputs[0].type", [](ProgramDesc &p) { p.entries[0].inputs[0].columns = 3; }},
       {"entries[0].inputs[0].role",
-       [](ProgramDesc &p) { p.entries[0].inputs[0].role = InputRole(6); }},
+       [](ProgramDesc &p) { p.entries[0].inputs[0].role = InputRole(8); }},
       {"entries[0].inputs[1].rope", [](ProgramDesc &p) { p.entries[0].inputs[1].rope = 1; }},
       {"entries[0].inputs[1].temperature",
        [](ProgramDesc &p) {

@@ -1,6 +1,7 @@
 //===- ReportsTest.cpp - programs with experts, described -----------------===//
 
 #include "compiler/report/PlanReport.h"
+#include "runtime/format/HostMemory.h"
 #include "test/runtime/SampleProgram.h"
 #include "tools/llama4-run/Inspect.h"
 
@@ -36,6 +37,21 @@ TEST(Reports, PlanCountsTheParametersOfAllMatrices) {
   EXPECT_EQ(json["encodings"]["float32"]["tensors"], 3);
   EXPECT_NE(planReport(program, false).find(std::to_string(parameters) + " parameters"),
             std::string::npos);
+}
+
+TEST(Reports, PlanBoundsAllOfTheProcess) {
+  const ProgramDesc program = expertParts().program;
+  const MemoryPlan plan = planMemory(program);
+  EXPECT_EQ(plan.host, hostBytes);
+  EXPECT_GT(plan.host, 0u);
+  EXPECT_EQ(plan.memory, plan.weights.bytes + plan.arena + plan.step + plan.cache + plan.host);
+  auto json = nlohmann::json::parse(planReport(program, true));
+  EXPECT_EQ(json["memory_bytes"]["host"], plan.host);
+  EXPECT_EQ(json["memory_bytes"]["all"], plan.memory);
+  const std::string text = planReport(program, false);
+  EXPECT_TRUE(lineWith(text, "host  ").starts_with("host         25.17 MB for everything else"))
+      << text;
+  EXPECT_NE(lineWith(text, "memory  ").find(" + host 25.17 MB = "), std::string::npos) << text;
 }
 
 TEST(Reports, InspectNamesTheMatricesOfExperts) {

@@ -195,6 +195,54 @@ ArtifactParts expertParts(uint32_t used) {
   return parts;
 }
 
+ArtifactParts imageParts() {
+  ArtifactParts parts = sampleParts();
+  ProgramDesc &program = parts.program;
+  program.grids = {{"grid", 2, 2, std::vector<float>(angles / 2, 0.5f)}};
+  ImageInfo &images = program.images;
+  images.family = ImageFamily::Llama4;
+  images.imageSize = 16;
+  images.patchSize = 4;
+  images.maxTiles = 6;
+  images.tokensPerTile = 4;
+  images.maxFeatureRows = 100;
+  images.resizeToMaxCanvas = true;
+  images.filter = ImageFilter::Bicubic;
+  images.mean[2] = 0.40821073;
+  images.deviation[0] = 0.26862954;
+  images.rescale = 0.004;
+  images.imageToken = 5;
+  images.patchToken = 6;
+  images.startToken = 7;
+  images.endToken = 8;
+  images.tileXToken = 9;
+  images.tileYToken = 10;
+  KernelParam in = tensor(Access::Read, ElementType::F32, angles);
+  KernelParam rows = tensor(Access::ReadWrite, ElementType::F32, angles);
+  in.rowsPerSymbol = rows.rowsPerSymbol = 0;
+  in.rowsFixed = rows.rowsFixed = 5;
+  program.kernels.push_back({"add_angles_of_places", 0, {rows, in, in}, 0, 0});
+  Entry entry;
+  entry.name = entry.function = "places";
+  entry.symbol = "N";
+  entry.bound = 1;
+  entry.inputs = {argument("cos", ElementType::F32, angles, InputRole::GridCos),
+                  argument("sin", ElementType::F32, angles, InputRole::GridSin)};
+  entry.outputs = {argument("rows", ElementType::F32, angles, InputRole::Tensor)};
+  for (EntryTensor *tensor : {&entry.inputs[0], &entry.inputs[1], &entry.outputs[0]}) {
+    tensor->rowsPerSymbol = 0;
+    tensor->rowsFixed = 5;
+  }
+  entry.commands = {
+      {6,
+       {{BindingKind::Output, 0, 0}, {BindingKind::Input, 0, 0}, {BindingKind::Input, 1, 0}},
+       {1, 0, 1},
+       {},
+       "add"}};
+  program.entries.push_back(entry);
+  return parts;
+}
+
 float expertValue(uint32_t expert, uint32_t c) {
   return static_cast<float>(expert * 100 + c) + 0.5f;
 }

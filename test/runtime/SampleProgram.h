@@ -41,6 +41,10 @@ inline constexpr uint64_t expertBytes = rowFloats * 4; ///< of one matrix: a row
 float expertValue(uint32_t expert, uint32_t c);
 WeightProducer expertWeights();
 
+/// The sample with facts about pictures and a fourth entry, which adds a grid's cosines and sines
+/// to its rows: rows[5] = cos + sin of the places.
+ArtifactParts imageParts();
+
 /// A path in a folder of this test run.
 std::string testPath(const std::string &name);
 /// Writes the sample to `path` and fails the test if that fails.

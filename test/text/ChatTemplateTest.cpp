@@ -7,8 +7,8 @@
 
 #include <gtest/gtest.h>
 
-#include <chrono>
 #include <cstdlib>
+#include <ctime>
 
 namespace llama4::text::test {
 namespace {
@@ -231,12 +231,10 @@ TEST(ChatTemplate, BombsEndSoon) {
         "{% set x = 'a' * 1000000 %}{% for i in range(99999) %}{{ x == x ~ '' }}{% endfor %}",
         "{% set x = 'a' * 1000000 %}{% for i in range(99999) %}{{ x[::-1] | length }}{% endfor "
         "%}"}) {
-    auto start = std::chrono::steady_clock::now();
+    const std::clock_t start = std::clock();
     std::string text = renderText(bomb);
     EXPECT_TRUE(text.starts_with("error: ")) << bomb << ": " << text.size() << " bytes";
-    double seconds =
-        std::chrono::duration<double>(std::chrono::steady_clock::now() - start).count();
-    EXPECT_LT(seconds, 20.0) << bomb;
+    EXPECT_LT(std::clock() - start, 20 * CLOCKS_PER_SEC) << bomb;
   }
 }
 

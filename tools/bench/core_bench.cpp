@@ -251,6 +251,65 @@ void benchAttention(const NativeLevel &level, const AttentionCore &core, int64_t
               headDim, context, tokens, macs, 100 * macs / limits.floatMacs, bytes);
 }
 
+void printRows(const NativeLevel &level, std::string_view symbol, const std::string &shape,
+               double macs, double bytes, double seconds, const Limits &limits) {
+  std::printf("%-19s %-24s %s %8.3f ms %7.1f GMAC/s %4.0f %% fma %6.1f GB/s %4.0f %% read\n",
+              std::string(level.level->name).c_str(), std::string(symbol).c_str(), shape.c_str(),
+              1e3 * seconds, 1e-9 * macs / seconds, 1e-7 * macs / seconds / limits.floatMacs,
+              1e-9 * bytes / seconds, 1e-7 * bytes / seconds / limits.bytes);
+}
+
+/// One head of 16 of a unit without padding.
+void benchUnitAttention(const NativeLevel &level, int64_t rows, int64_t headDim,
+                        const Limits &limits) {
+  const int64_t stride = 16 * headDim;
+  std::vector<float> data[4];
+  for (std::vector<float> &matrix : data)
+    matrix.assign(static_cast<size_t>(rows * stride), 0.01f);
+  Buffer scratch(static_cast<size_t>(unitAttentionScratchBytes(headDim)));
+  const double seconds = bestSeconds([&] {
+    for (int64_t row = 0; row < rows; row += kUnitAttentionRows)
+      level.cores->unitAttention(data[0].data() + row * stride, stride, data[1].data(),
+                                 data[2].data(), data[3].data(), stride, row,
+                                 std::min(row + kUnitAttentionRows, rows), rows, headDim, 1, rows,
+                                 1, 0.125f, scratch.data());
+  });
+  printRows(level, findUnitAttention()->symbol,
+            "d=" + std::to_string(headDim) + " rows " + std::to_string(rows),
+            static_cast<double>(2 * rows * rows * headDim),
+            static_cast<double>(2 * rows * headDim * 4), seconds, limits);
+}
+
+/// `tokens` tokens over one image of four tiles, 4 query heads for each of 8 KV heads in turn: keys
+/// and values of 52 MB come from memory.
+void benchCrossAttention(const NativeLevel &level, int64_t tokens, const Limits &limits) {
+  constexpr int64_t kHeadDim = 128, kKvHeads = 8, kGroup = 4, kGroups = 4, kRows = 1601;
+  constexpr int64_t stride = kHeadDim * kKvHeads, width = stride * kGroup;
+  Buffer k(kGroups * kRows * stride * 4), v(kGroups * kRows * stride * 4);
+  for (const Buffer *buffer : {&k, &v})
+    std::memset(buffer->data(), 0, buffer->size());
+  std::vector<float> q(static_cast<size_t>(tokens * width), 0.01f), out(q.size());
+  const std::vector<int32_t> first(static_cast<size_t>(tokens), 0);
+  const std::vector<int32_t> count(static_cast<size_t>(tokens), 1);
+  const int32_t tiles = kGroups;
+  Buffer scratch(static_cast<size_t>(crossAttentionScratchBytes(kGroup, kHeadDim)));
+  const double seconds = bestSeconds([&] {
+    for (int64_t head = 0; head < kKvHeads; ++head)
+      for (int64_t t = 0; t < tokens; t += kAttentionTokens)
+        level.cores->crossAttention(out.data() + t * width + head * kGroup * kHeadDim, width,
+                                    q.data() + head * kGroup * kHeadDim, width,
+                                    reinterpret_cast<const float *>(k.data()) + head * kHeadDim,
+                                    reinterpret_cast<const float *>(v.data()) + head * kHeadDim,
+                                    stride, first.data(), count.data(), &tiles, t,
+                                    std::min(t + kAttentionTokens, tokens), kGroups, kRows, kGroup,
+                                    kHeadDim, 0.125f, scratch.data());
+  });
+  printRows(level, findCrossAttention()->symbol,
+            "g=4 d=128 4x1601 keys tokens " + std::to_string(tokens),
+            static_cast<double>(2 * tokens * width * kGroups * kRows),
+            static_cast<double>(2 * kGroups * kRows * stride * 4), seconds, limits);
+}
+
 void benchLevel(const NativeLevel &level, const Options &options) {
   const bool wide = level.level->name != "x86-64-v3";
   Buffer memory(kReadBytes);
@@ -285,6 +344,15 @@ void benchLevel(const NativeLevel &level, const Options &options) {
           if (!options.quick || group == 4)
             benchAttention(level, core, group, headDim, tokens == 1 ? 2048 : 512, tokens, limits);
   }
+  if (findUnitAttention()->symbol.find(options.core) != std::string_view::npos)
+    for (int64_t rows : {1601, 577})
+      for (int64_t headDim : {80, 88, 64})
+        if (!options.quick || rows == 577)
+          benchUnitAttention(level, rows, headDim, limits);
+  if (findCrossAttention()->symbol.find(options.core) != std::string_view::npos)
+    for (int64_t tokens : {1, 4, 16, 64})
+      if (!options.quick || tokens == 1)
+        benchCrossAttention(level, tokens, limits);
   const Limits after = measureLimits(level, memory);
   std::printf("afterwards: %.1f GMAC/s, fma %.1f GMAC/s, read %.1f GB/s\n\n", after.integerMacs,
               after.floatMacs, after.bytes);

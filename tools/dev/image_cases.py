@@ -63,6 +63,50 @@ def adam7(values):
     return out
 
 
+def lzw(values, bits):
+    """Codes of a GIF that never leave their first width: a clear code often enough."""
+    clear, room = 1 << bits, (1 << bits) - 2
+    codes = []
+    for start in range(0, len(values), room):
+        codes += [clear, *values[start:start + room]]
+    stream = "".join(format(code, f"0{bits + 1}b")[::-1] for code in [*codes, clear + 1])
+    stream += "0" * (-len(stream) % 8)
+    data = bytes(int(stream[i:i + 8][::-1], 2) for i in range(0, len(stream), 8))
+    blocks = b"".join(bytes([len(data[i:i + 255])]) + data[i:i + 255]
+                      for i in range(0, len(data), 255))
+    return bytes([bits]) + blocks + b"\0"
+
+
+def raw_gif(rows, colours, place=(0, 0), screen=None, transparent=None, local=False):
+    """A GIF of one frame at `place`; 2^bits colours, of all frames or of this one."""
+    height, width = rows.shape
+    bits = max(2, (len(colours) - 1).bit_length())
+    palette = bytes(np.array(colours, np.uint8)) + bytes(3 * ((1 << bits) - len(colours)))
+    has = 0x80 | bits - 1
+    out = b"GIF89a" + struct.pack("<HHBBB", *(screen or (width, height)), 0 if local else has, 0, 0)
+    out += b"" if local else palette
+    if transparent is not None:
+        out += b"\x21\xf9\x04\x01\0\0" + bytes([transparent]) + b"\0"
+    out += b"," + struct.pack("<HHHHB", *place, width, height, has if local else 0)
+    return out + (palette if local else b"") + lzw(rows.ravel().tolist(), bits) + b";"
+
+
+def gifs(rng, rgb):
+    rows, colours = rng.integers(0, 8, (H, W)), rng.integers(0, 256, (8, 3))
+    quantized = rgb.quantize(32)
+    frames = [quantized, picture("RGB", 8).quantize(32)]
+    return {
+        "interlaced.gif": saved(quantized, "GIF", interlace=1),
+        "sequential.gif": saved(quantized, "GIF", interlace=0),
+        "animated.gif": saved(frames[0], "GIF", save_all=True, append_images=frames[1:]),
+        "clear.gif": raw_gif(rows, colours, transparent=3),
+        "local.gif": raw_gif(rows, colours, local=True),
+        "inset.gif": raw_gif(rows, colours, place=(3, 2), screen=(W + 9, H + 4)),
+        "inset_clear.gif": raw_gif(rows, colours, place=(3, 2), screen=(W + 9, H + 4), transparent=5),
+        "outgrown.gif": raw_gif(rows, colours, place=(4, 5), screen=(W, H), transparent=1),
+    }
+
+
 def saved(image, kind, **options):
     out = io.BytesIO()
     image.save(out, kind, **options)
@@ -121,6 +165,7 @@ def files():
     frames = [picture("RGBA", seed) for seed in (7, 8)]
     made["animated.webp"] = saved(frames[0], "WEBP", save_all=True, append_images=frames[1:],
                                   duration=100, lossless=True)
+    made.update(gifs(np.random.default_rng(5), rgb))
     return made
 
 

@@ -43,9 +43,11 @@ ROOMS = {
     "compiler/driver": "models compiler/import compiler/target compiler/report compiler/emit "
                        "compiler/reference",
     # ends
-    "tools/llama4-opt": "passes models compiler/import compiler/reference compiler/target",
-    "tools/llama4-compile": "compiler/driver",
-    "tools/llama4-run": "runtime/serve",
+    "tools/llama4-opt": "passes models compiler/import compiler/reference compiler/target "
+                        "tools/manual tools/llama4-compile/CompilerVersion.h",
+    "tools/manual": "runtime/base",
+    "tools/llama4-compile": "compiler/driver tools/manual",
+    "tools/llama4-run": "runtime/serve tools/manual",
     "tools/bench": ANY,
     "test": ANY,
 }

@@ -1,12 +1,13 @@
 #!/usr/bin/env python3
 """Records the errors that the reference quantizers make on rows that a test can make again.
 
-Writes test/data/quantizers/errors.json: {case: {encoding: root mean square error}}. The error is the
-smaller one of the package `gguf` (which knows the simple encodings) and of llama.cpp's own library
-without importance weights, both decoded by `gguf`. Rows are made by make_rows(), which
-test/pack/QuantizeTest.cpp repeats operation by operation.
+Writes errors.json: {case: {encoding: root mean square error}}. The error is the smaller one of the
+package `gguf` (which knows the simple encodings) and of llama.cpp's own library without importance
+weights, both decoded by `gguf`. Rows are made by make_rows(), which test/pack/QuantizeTest.cpp
+repeats operation by operation; rows of a model are read from SmolLM2-135M-Instruct.Q4_1.gguf, whose
+blocks go to smollm2.safetensors as they are.
 
-  python3 tools/dev/quantizer_cases.py > test/data/quantizers/errors.json   (needs llama-cpp-python)
+  python3 tools/dev/quantizer_cases.py MODEL.gguf test/data/quantizers   (needs llama-cpp-python)
 """
 import ctypes
 import glob
@@ -16,10 +17,15 @@ import sys
 
 import gguf
 import numpy as np
+from safetensors.numpy import save_file
 
 ROWS, COLUMNS = 8, 1024
 CASES = ["normal", "heavy", "shifted", "positive", "negative", "outliers", "tiny", "large", "sparse",
          "uneven", "constant", "ramp"]
+# Tensors of the model and their types there; of each ROWS * COLUMNS elements from the middle.
+TENSORS = {"token_embd.weight": "Q8_0", "blk.0.attn_q.weight": "Q4_1",
+           "blk.0.ffn_down.weight": "Q4_1", "blk.14.ffn_up.weight": "Q4_1",
+           "blk.29.attn_output.weight": "Q4_1", "blk.29.ffn_down.weight": "Q4_1"}
 TYPES = {"q4_0": gguf.GGMLQuantizationType.Q4_0, "q4_1": gguf.GGMLQuantizationType.Q4_1,
          "q5_0": gguf.GGMLQuantizationType.Q5_0, "q8_0": gguf.GGMLQuantizationType.Q8_0,
          "q4_k": gguf.GGMLQuantizationType.Q4_K, "q6_k": gguf.GGMLQuantizationType.Q6_K}
@@ -42,6 +48,17 @@ def make_rows(case):
             "ramp": (i % COLUMNS - 300) * 0.015625,
         }[case])
     return np.array(out, dtype=np.float64).astype(np.float32).reshape(ROWS, COLUMNS)
+
+
+def read_rows(reader, name):
+    """The blocks of ROWS * COLUMNS elements of a tensor, and their values."""
+    (tensor,) = [tensor for tensor in reader.tensors if tensor.name == name]
+    assert tensor.tensor_type.name == TENSORS[name], tensor.tensor_type
+    elements, size = gguf.GGML_QUANT_SIZES[tensor.tensor_type]
+    blocks, data = ROWS * COLUMNS // elements, tensor.data.reshape(-1)
+    start = (data.size // size - blocks) // 2 * size
+    part = data[start:start + blocks * size].copy()
+    return part, gguf.quants.dequantize(part, tensor.tensor_type).reshape(ROWS, COLUMNS)
 
 
 def ggml_library():
@@ -67,18 +84,27 @@ def rms(rows, packed, dtype):
     return float(np.sqrt(np.mean((decoded.astype(np.float64) - rows.astype(np.float64)) ** 2)))
 
 
+def errors_of(library, rows):
+    errors = {}
+    for name, dtype in TYPES.items():
+        errors[name] = rms(rows, ggml_quantize(library, rows, dtype), dtype)
+        if not name.endswith("_k"):
+            errors[name] = min(errors[name], rms(rows, gguf.quants.quantize(rows, dtype), dtype))
+    return errors
+
+
 def main():
-    library = ggml_library()
-    result = {}
-    for case in CASES:
-        rows = make_rows(case)
-        errors = result[case] = {}
-        for name, dtype in TYPES.items():
-            errors[name] = rms(rows, ggml_quantize(library, rows, dtype), dtype)
-            if not name.endswith("_k"):
-                errors[name] = min(errors[name], rms(rows, gguf.quants.quantize(rows, dtype), dtype))
-    json.dump(result, sys.stdout, indent=1)
-    print()
+    model, folder = sys.argv[1:]
+    library, reader = ggml_library(), gguf.GGUFReader(model)
+    result = {case: errors_of(library, make_rows(case)) for case in CASES}
+    blocks = {}
+    for name in TENSORS:
+        blocks[name], rows = read_rows(reader, name)
+        result[name] = errors_of(library, rows)
+    save_file(blocks, os.path.join(folder, "smollm2.safetensors"))
+    with open(os.path.join(folder, "errors.json"), "w", encoding="ascii") as file:
+        json.dump(result, file, indent=1)
+        file.write("\n")
 
 
 if __name__ == "__main__":

@@ -2,8 +2,11 @@
 
 #include "compiler/checkpoint/Inspect.h"
 #include "compiler/driver/Driver.h"
+#include "compiler/driver/HostLevel.h"
 #include "runtime/base/File.h"
 #include "runtime/format/WeightSource.h"
+#include "tools/llama4-compile/CompilerVersion.h"
+#include "tools/llama4-compile/Registered.h"
 
 #include "llvm/ADT/STLExtras.h"
 #include "llvm/ADT/StringExtras.h"
@@ -16,18 +19,19 @@ namespace cl = llvm::cl;
 static cl::OptionCategory category("llama4-compile options");
 
 static cl::opt<std::string> checkpoint(cl::Positional, cl::desc("CHECKPOINT"), cl::cat(category));
-static cl::opt<std::string>
-    checkpointOption("checkpoint",
-                     cl::desc("Folder or .gguf that --from-phase takes weights and text from"),
-                     cl::cat(category));
-static cl::alias modelPath("model-path", cl::aliasopt(checkpointOption), cl::NotHidden,
-                           cl::desc("Same as --checkpoint"), cl::cat(category));
-static cl::alias weightPath("weight-path", cl::aliasopt(checkpointOption), cl::NotHidden,
-                            cl::desc("Same as --checkpoint"), cl::cat(category));
+static cl::opt<std::string> checkpointOption(
+    "checkpoint",
+    cl::desc("CHECKPOINT by name; with --from-phase weights and text are taken from it"),
+    cl::value_desc("path"), cl::cat(category));
+static OtherName modelPath("model-path", checkpointOption, "Same as --checkpoint", category);
+static OtherName modelName("model", checkpointOption, "Same as --checkpoint", category);
+static OtherName modelLetter("m", checkpointOption, "Same as --checkpoint", category);
+static OtherName weightPath("weight-path", checkpointOption, "Same as --checkpoint", category);
 static cl::opt<std::string> output("o", cl::desc("Program file to write"), cl::value_desc("file"),
                                    cl::cat(category));
-static cl::alias savePath("save-to-serialized-model-path", cl::aliasopt(output), cl::NotHidden,
-                          cl::desc("Same as -o"), cl::cat(category));
+static OtherName outputName("output", output, "Same as -o", category);
+static OtherName outfile("outfile", output, "Same as -o", category);
+static OtherName savePath("save-to-serialized-model-path", output, "Same as -o", category);
 static cl::list<std::string> targets("target", cl::CommaSeparated,
                                      cl::desc("Devices: cpu (all levels, default), cpu:native or "
                                               "cpu:LEVEL"),
@@ -37,6 +41,8 @@ static cl::opt<std::string> encoding(
     cl::desc("Format of all matrices: float32, bfloat16, q8_0, q6_k, q5_0, q4_k, q4_1 or q4_0; "
              "default: as stored"),
     cl::cat(category));
+static OtherName quantization("quantization", encoding, "Same as --quantization-encoding",
+                              category);
 static cl::opt<std::string> isq("isq",
                                 cl::desc("4 or 8: same as --quantization-encoding q4_k or q8_0"),
                                 cl::value_desc("bits"), cl::cat(category));
@@ -49,21 +55,47 @@ static cl::opt<std::string>
                    cl::desc("File of such rules, one a line; # begins a comment"),
                    cl::value_desc("file"), cl::cat(category));
 static cl::opt<std::string>
+    visionEncoding("vision-encoding",
+                   cl::desc("The same for the image tower alone; default: as stored"),
+                   cl::value_desc("format"), cl::cat(category));
+static cl::opt<std::string>
+    library("library",
+            cl::desc("onednn: the image tower's float matrices are multiplied by oneDNN, which "
+                     "must be installed where the program runs; none (default)"),
+            cl::cat(category));
+static cl::opt<bool> textOnly("text-only", cl::desc("Leave out the image part of the checkpoint"),
+                              cl::cat(category));
+static cl::opt<std::string>
     compute("compute", cl::desc("bfloat16 (default, fast) or float32 (reference mode)"),
             cl::cat(category));
+static OtherName dtype("dtype", compute, "Same as --compute", category);
 static cl::opt<std::string>
     kvType("kv-type",
            cl::desc("Format of keys and values: float32 or bfloat16; default: as --compute"),
            cl::cat(category));
+static OtherName kvCacheDtype("kv-cache-dtype", kvType, "Same as --kv-type", category);
 static cl::opt<int64_t> maxLength("max-length",
                                   cl::desc("Tokens of a sequence; default: the model's own"),
                                   cl::cat(category));
+static OtherName maxModelLen("max-model-len", maxLength, "Same as --max-length", category);
+static OtherName ctxSize("ctx-size", maxLength, "Same as --max-length", category);
+static OtherName ctxLetter("c", maxLength, "Same as --max-length", category);
 static cl::opt<int64_t> maxBatchSize("max-batch-size", cl::desc("Sequences of a step; default 64"),
                                      cl::cat(category));
-static cl::alias maxCeBatchSize("max-ce-batch-size", cl::aliasopt(maxBatchSize), cl::NotHidden,
-                                cl::desc("Same as --max-batch-size"), cl::cat(category));
+static OtherName maxCeBatchSize("max-ce-batch-size", maxBatchSize, "Same as --max-batch-size",
+                                category);
+static OtherName maxNumSeqs("max-num-seqs", maxBatchSize, "Same as --max-batch-size", category);
+static OtherName parallel("parallel", maxBatchSize, "Same as --max-batch-size", category);
 static cl::opt<int64_t> maxStepTokens("max-step-tokens", cl::desc("Tokens of a step; default 512"),
                                       cl::cat(category));
+static OtherName maxNumBatchedTokens("max-num-batched-tokens", maxStepTokens,
+                                     "Same as --max-step-tokens", category);
+static OtherName batchSize("batch-size", maxStepTokens, "Same as --max-step-tokens", category);
+static OtherName batchLetter("b", maxStepTokens, "Same as --max-step-tokens", category);
+static cl::opt<int64_t> maxStepTiles(
+    "max-step-tiles",
+    cl::desc("Tiles (images of Llama 3.2 Vision: 4 tiles each) encoded at once; default 4"),
+    cl::cat(category));
 static cl::opt<std::string>
     dumpPhase("dump-phase", cl::desc("Print a phase and stop: graph, lm, lm-opt, cmd or plan"),
               cl::cat(category));
@@ -113,7 +145,32 @@ static cl::opt<bool> trustRemoteCode("trust-remote-code",
 static cl::opt<unsigned>
     jobs("jobs", cl::desc("Threads to compile machine code with; default: all processors"),
          cl::cat(category));
+static OtherName threadsLetter("t", jobs, "Same as --jobs", category);
+static cl::opt<std::string>
+    config("config", cl::desc("File of lines option = value or flag; the command line stays"),
+           cl::value_desc("file"), cl::cat(category));
+static cl::opt<std::string> completion("completion",
+                                       cl::desc("Print what a shell completes: bash, zsh or fish"),
+                                       cl::value_desc("shell"), cl::cat(category));
+static cl::opt<bool> man("man", cl::desc("Print the manual page, for man -l -"), cl::cat(category));
 static cl::opt<bool> verbose("v", cl::desc("Print times and sizes"), cl::cat(category));
+
+/// The options with a closed list of values.
+static const Choices &choices() {
+  static const std::vector<std::string> types = {"bfloat16", "float32"},
+                                        encodings = {"as-stored", "float32", "bfloat16",
+                                                     "q8_0",      "q6_k",    "q5_0",
+                                                     "q4_k",      "q4_1",    "q4_0"};
+  static const Choices list = {{&compute, types},
+                               {&kvType, types},
+                               {&encoding, encodings},
+                               {&visionEncoding, encodings},
+                               {&library, {"none", "onednn"}},
+                               {&isq, {"4", "8"}},
+                               {&dumpPhase, {"graph", "lm", "lm-opt", "cmd", "plan"}},
+                               {&completion, {"bash", "zsh", "fish"}}};
+  return list;
+}
 
 template <typename T> static std::optional<T> given(const cl::opt<T> &option) {
   return option.getNumOccurrences() ? std::optional<T>(option.getValue()) : std::nullopt;
@@ -124,16 +181,12 @@ static Status usage(const std::string &sentence) {
 }
 
 /// Refuses a value that no compile can do anything with.
-static Status checkChoice(const cl::opt<std::string> &option,
-                          std::initializer_list<const char *> choices) {
-  std::string expected;
-  for (const char *choice : choices) {
-    if (!option.getNumOccurrences() || option.getValue() == choice)
-      return {};
-    expected += (expected.empty() ? "" : ", ") + std::string(choice);
-  }
-  return usage("--" + option.ArgStr.str() + ": found '" + option.getValue() +
-               "', expected one of " + expected + ".");
+static Status checkChoices() {
+  for (const auto &[option, values] : choices())
+    if (option->getNumOccurrences() && !llvm::is_contained(values, option->getValue()))
+      return usage("--" + option->ArgStr.str() + ": found '" + option->getValue() +
+                   "', expected one of " + manual::listed(values) + ".");
+  return {};
 }
 
 /// `cpu` stands for all levels, `cpu:LEVEL` for one.
@@ -166,7 +219,6 @@ static Status readRule(const std::string &text, DriverOptions &options) {
 /// The format of all matrices, then the rules: of the file first, so that flags have the last word.
 static Status readEncodings(DriverOptions &options) {
   options.encoding = given(encoding);
-  LLAMA4_RETURN_IF_ERROR(checkChoice(isq, {"4", "8"}));
   if (isq.getNumOccurrences()) {
     if (options.encoding)
       return usage("found --isq and --quantization-encoding, expected one of them.");
@@ -243,10 +295,7 @@ static Result<std::string> readCheckpoint() {
 static Result<DriverOptions> readOptions() {
   DriverOptions options;
   LLAMA4_ASSIGN_OR_RETURN(options.checkpoint, readCheckpoint());
-  LLAMA4_RETURN_IF_ERROR(checkChoice(compute, {"bfloat16", "float32"}));
-  LLAMA4_RETURN_IF_ERROR(checkChoice(kvType, {"bfloat16", "float32"}));
-  LLAMA4_RETURN_IF_ERROR(checkChoice(encoding, {"as-stored", "float32", "bfloat16", "q8_0", "q6_k",
-                                                "q5_0", "q4_k", "q4_1", "q4_0"}));
+  LLAMA4_RETURN_IF_ERROR(checkChoices());
   options.output = output;
   options.compute = given(compute);
   options.kvType = given(kvType);
@@ -254,6 +303,10 @@ static Result<DriverOptions> readOptions() {
   options.maxLength = given(maxLength);
   options.maxBatchSize = given(maxBatchSize);
   options.maxStepTokens = given(maxStepTokens);
+  options.maxStepTiles = given(maxStepTiles);
+  options.visionEncoding = given(visionEncoding);
+  options.library = given(library);
+  options.textOnly = textOnly;
   options.disabledPasses.assign(disablePass.begin(), disablePass.end());
   options.dumpKernels = dumpKernels;
   options.threads = jobs;
@@ -264,10 +317,7 @@ static Result<DriverOptions> readOptions() {
   LLAMA4_RETURN_IF_ERROR(readTargets(options));
   LLAMA4_RETURN_IF_ERROR(readExplain(options));
   if (dumpPhase.getNumOccurrences()) {
-    options.dumpPhase = parsePhase(dumpPhase.getValue());
-    if (!options.dumpPhase)
-      return usage("--dump-phase: found '" + dumpPhase.getValue() +
-                   "', expected graph, lm, lm-opt, cmd or plan.");
+    options.dumpPhase = parsePhase(dumpPhase.getValue()); // one of the choices
     if (!options.dumpKernels.empty())
       return usage("found --dump-kernels with --dump-phase, which stops before there are kernels; "
                    "leave one out.");
@@ -292,7 +342,29 @@ static Status runInspect() {
   return {};
 }
 
+/// Completion or the manual page.
+static Status describe() {
+  manual::Option argument;
+  argument.argument = "CHECKPOINT";
+  argument.value = manual::Value::File;
+  argument.help =
+      "a Hugging Face folder (config.json alone with --synthetic-weights) or a .gguf file";
+  argument.group = category.getName().str();
+  const manual::Program program = describeProgram("llama4-compile", argument, choices());
+  LLAMA4_ASSIGN_OR_RETURN(std::string text, completion.getNumOccurrences()
+                                                ? manual::completion(program, completion)
+                                                : manual::manPage(program));
+  llvm::outs() << text;
+  return {};
+}
+
 static Status run() {
+  if (!config.empty())
+    LLAMA4_RETURN_IF_ERROR(applyConfig(config, {{&checkpoint, &checkpointOption},
+                                                {&encoding, &isq},
+                                                {&output, &dumpPhase, &planOnly, &explain}}));
+  if (man || completion.getNumOccurrences())
+    return describe();
   if (trustRemoteCode)
     llvm::errs() << "llama4-compile: note: no code from a checkpoint is ever run.\n";
   if (inspect)
@@ -301,8 +373,16 @@ static Status run() {
   return runCompiler(options);
 }
 
+static void printVersion(llvm::raw_ostream &stream) {
+  Result<std::string> native = findHostLevel();
+  stream << compilerVersion("llama4-compile",
+                            {{"cpu:native", native.ok() ? *native : "none of them"}})
+         << "\n";
+}
+
 int main(int argc, char **argv) {
   cl::HideUnrelatedOptions(category);
+  cl::SetVersionPrinter(printVersion);
   std::string errors;
   llvm::raw_string_ostream stream(errors);
   if (!cl::ParseCommandLineOptions(argc, argv, "Compiles a checkpoint into one .l4x program\n",

@@ -3,10 +3,13 @@
 #include "dialects/cmd/Cmd.h"
 #include "passes/Pipeline.h"
 #include "passes/kernel/KernelPasses.h"
+#include "tools/llama4-compile/CompilerVersion.h"
 #include "tools/llama4-opt/Interpret.h"
 
 #include "mlir/Tools/mlir-opt/MlirOptMain.h"
 #include "mlir/Transforms/Passes.h"
+
+#include "llvm/Support/CommandLine.h"
 
 #include <string_view>
 
@@ -17,6 +20,8 @@ int main(int argc, char **argv) {
     if (argv[i] == std::string_view("--interpret"))
       return llama4::interpretMain(argc, argv);
   }
+  llvm::cl::SetVersionPrinter(
+      [](llvm::raw_ostream &stream) { stream << llama4::compilerVersion("llama4-opt") << "\n"; });
   mlir::DialectRegistry registry;
   registry.insert<llama4::lm::LmDialect, llama4::cmd::CmdDialect, llama4::target::TargetDialect,
                   mlir::arith::ArithDialect, mlir::math::MathDialect, mlir::func::FuncDialect>();

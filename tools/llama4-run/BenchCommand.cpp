@@ -198,11 +198,12 @@ void addBench(CLI::App &app, Action &action) {
         ->capture_default_str()
         ->group("Measurement");
   };
-  number("--prompt-tokens", bench.promptTokens, "tokens of the prompt", 1);
-  number("--new-tokens", bench.newTokens, "tokens to decode", 1);
-  number("--depth", bench.depth, "tokens in the cache before the prompt", 0);
+  number("-p,--prompt-tokens,--n-prompt,--input-len", bench.promptTokens, "tokens of the prompt",
+         1);
+  number("-n,--new-tokens,--n-gen,--output-len", bench.newTokens, "tokens to decode", 1);
+  number("-d,--depth,--n-depth", bench.depth, "tokens in the cache before the prompt", 0);
   number("--batch", bench.batch, "sequences at once", 1);
-  number("--runs", bench.runs, "runs after one to warm up", 1);
+  number("-r,--runs,--repetitions,--num-iters", bench.runs, "runs after one to warm up", 1);
   command->add_flag("--json", options->json, "print one JSON object")->group("Output");
   command->add_flag("--profile", options->profile, "times of every kernel")->group("Output");
   command->callback([options, &action] { action = [options] { return run(*options); }; });

@@ -13,7 +13,7 @@ namespace llama4::run {
 
 void addModel(CLI::App &command, std::string &model) {
   command
-      .add_option("MODEL,--model-path,--serialized-model-path", model,
+      .add_option("MODEL,-m,--model-path,--model,--serialized-model-path", model,
                   "a compiled model (.l4x); or a checkpoint directory or .gguf file, which is "
                   "compiled on first use")
       ->required()
@@ -34,8 +34,10 @@ void addModelOptions(CLI::App &command, ModelOptions &options) {
                   "memory for everything, weights included: 8GiB, 512MiB (default: what is free)")
       ->group("Machine");
   command
-      .add_option("--prefill-chunk-size,--max-ce-batch-size", options.prefillChunk,
-                  "most prompt tokens of a sequence in one step (default: as compiled)")
+      .add_option(
+          "-b,--prefill-chunk-size,--max-ce-batch-size,--batch-size,--max-num-batched-tokens",
+          options.prefillChunk,
+          "most prompt tokens of a sequence in one step (default: as compiled)")
       ->check(CLI::PositiveNumber)
       ->group("Machine");
 }

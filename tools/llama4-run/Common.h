@@ -21,8 +21,12 @@ using Action = std::function<Status()>;
 void addGenerate(CLI::App &app, Action &action);
 void addInvoke(CLI::App &app, Action &action);
 void addTokenize(CLI::App &app, Action &action);
+void addBatch(CLI::App &app, Action &action);
+void addChat(CLI::App &app, Action &action);
 void addBench(CLI::App &app, Action &action);
 void addInspect(CLI::App &app, Action &action);
+/// completion and man; describes what was added before.
+void addManual(CLI::App &app, Action &action);
 void addPerplexity(CLI::App &app, Action &action);
 void addServe(CLI::App &app, Action &action);
 void addVerify(CLI::App &app, Action &action);

@@ -71,7 +71,8 @@ ordered_json generationJson(const GenerationDefaults &defaults) {
 }
 
 ordered_json tensorsJson(const std::vector<EntryTensor> &tensors) {
-  constexpr const char *roles[] = {"ids", "cos", "sin", "batch", "tensor", "temperature"};
+  constexpr const char *roles[] = {"ids",    "cos",         "sin",      "batch",
+                                   "tensor", "temperature", "grid_cos", "grid_sin"};
   ordered_json list = ordered_json::array();
   for (const EntryTensor &tensor : tensors)
     list.push_back({{"name", tensor.name},
@@ -118,6 +119,8 @@ ordered_json kernelJson(const Kernel &kernel) {
                        {"macs_per_symbol", kernel.macsPerSymbol}};
   if (kernel.experts != 0)
     json["experts"] = kernel.experts;
+  if (!kernel.library.empty())
+    json["library"] = kernel.library;
   return json;
 }
 
@@ -130,6 +133,27 @@ ordered_json weightJson(const Weight &weight) {
   if (weight.matrices > 1)
     json["matrices"] = weight.matrices;
   return json;
+}
+
+ordered_json imagesJson(const ImageInfo &images) {
+  return {{"family", images.family == ImageFamily::Mllama ? "mllama" : "llama4"},
+          {"image_size", images.imageSize},
+          {"patch_size", images.patchSize},
+          {"max_tiles", images.maxTiles},
+          {"tokens_per_tile", images.tokensPerTile},
+          {"max_feature_rows", images.maxFeatureRows},
+          {"resize_to_max_canvas", images.resizeToMaxCanvas},
+          {"filter", images.filter == ImageFilter::Bicubic ? "bicubic" : "bilinear"},
+          {"mean", images.mean},
+          {"deviation", images.deviation},
+          {"rescale", images.rescale},
+          {"tokens",
+           {{"image", images.imageToken},
+            {"patch", images.patchToken},
+            {"start", images.startToken},
+            {"end", images.endToken},
+            {"tile_x", images.tileXToken},
+            {"tile_y", images.tileYToken}}}};
 }
 
 ordered_json memoryJson(const Program &program) {
@@ -171,6 +195,13 @@ ordered_json inspectJson(const Program &program) {
   for (const TemperatureTable &table : desc.temperatures)
     json["temperatures"].push_back(
         {{"name", table.name}, {"attn_scale", table.attnScale}, {"floor_scale", table.floorScale}});
+  for (const RopeGrid &grid : desc.grids)
+    json["grids"].push_back({{"name", grid.name},
+                             {"rows", grid.rows},
+                             {"columns", grid.columns},
+                             {"frequencies", grid.invFreq.size()}});
+  if (desc.images.present())
+    json["images"] = imagesJson(desc.images);
   for (const Entry &entry : desc.entries)
     json["entries"].push_back(entryJson(entry, desc));
   for (const Kernel &kernel : desc.kernels)

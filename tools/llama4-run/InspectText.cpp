@@ -58,6 +58,29 @@ std::string codeText(const ProgramDesc &desc) {
   return text;
 }
 
+std::string imagesText(const ProgramDesc &desc) {
+  const ImageInfo &images = desc.images;
+  std::string text;
+  for (const RopeGrid &grid : desc.grids)
+    text += format("grid     %s: %u x %u places, %zu frequencies\n", quoteName(grid.name).c_str(),
+                   grid.rows, grid.columns, grid.invFreq.size());
+  if (!images.present())
+    return text;
+  text += format("images   tiles of %u x %u pixels, at most %u%s; patches of %u; %u feature rows a "
+                 "tile, room for %u\n",
+                 images.imageSize, images.imageSize, images.maxTiles,
+                 images.family == ImageFamily::Llama4 ? " and a global one" : "", images.patchSize,
+                 images.tokensPerTile, images.maxFeatureRows);
+  text += format("         %s, mean %.4g %.4g %.4g, deviation %.4g %.4g %.4g; tokens: image %d",
+                 images.filter == ImageFilter::Bicubic ? "bicubic" : "bilinear", images.mean[0],
+                 images.mean[1], images.mean[2], images.deviation[0], images.deviation[1],
+                 images.deviation[2], images.imageToken);
+  if (images.family == ImageFamily::Llama4)
+    text += format(", patch %d, around an image %d %d, behind a tile %d %d", images.patchToken,
+                   images.startToken, images.endToken, images.tileXToken, images.tileYToken);
+  return text + "\n";
+}
+
 std::string memoryText(const Program &program) {
   uint64_t arena = 0;
   for (const Entry &entry : program.desc().entries)
@@ -127,7 +150,7 @@ std::string inspectText(const Program &program) {
   std::string text = format("file     %s: %s, format %u.%u, content %s\n", program.name().c_str(),
                             humanBytes(program.fileBytes()).c_str(), program.header().major,
                             program.header().minor, program.contentId().c_str());
-  text += modelText(program) + codeText(desc) + memoryText(program);
+  text += modelText(program) + codeText(desc) + imagesText(desc) + memoryText(program);
   for (const Entry &entry : desc.entries)
     text += entryText(entry, desc);
   return text + kernelsText(desc) + weightsText(desc);

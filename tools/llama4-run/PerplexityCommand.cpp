@@ -85,9 +85,11 @@ void addPerplexity(CLI::App &app, Action &action) {
   CLI::App *command =
       app.add_subcommand("perplexity", "how well a model predicts a text, by llama.cpp's method");
   addModelOptions(*command, *options);
-  command->add_option("-f,--text-file", options->textFile, "plain text")->required()->group("Text");
+  command->add_option("-f,--text-file,--file", options->textFile, "plain text")
+      ->required()
+      ->group("Text");
   command
-      ->add_option("-c,--context,--ctx-size", options->context,
+      ->add_option("-c,--context,--ctx-size,--max-model-len", options->context,
                    "tokens of a chunk; the predictions of its second half are scored")
       ->check(CLI::Range(4u, 1u << 30))
       ->capture_default_str()

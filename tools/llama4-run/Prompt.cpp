@@ -3,7 +3,9 @@
 #include "tools/llama4-run/Prompt.h"
 
 #include "runtime/base/File.h"
+#include "runtime/engine/Generator.h"
 #include "runtime/format/Quoted.h"
+#include "runtime/serve/BoundedJson.h"
 #include "runtime/text/ChatTemplate.h"
 
 #include <charconv>
@@ -20,24 +22,24 @@ Result<text::Tokenizer> openTokenizer(const Program &program) {
   return tokenizer.ok() ? tokenizer : tokenizer.status().in(program.name());
 }
 
+std::vector<int32_t> allStopIds(const Program &program,
+                                const std::optional<text::Tokenizer> &tokenizer) {
+  std::vector<int32_t> ids = stopIdsOf(program.desc());
+  if (tokenizer)
+    for (int32_t id : tokenizer->stopIds())
+      ids.push_back(id);
+  return ids;
+}
+
 ordered_json userMessage(const std::string &text) {
   return ordered_json::array({{{"role", "user"}, {"content", text}}});
 }
 
 Result<ordered_json> readMessages(const std::string &path) {
-  constexpr int maxDepth = 64;
   LLAMA4_ASSIGN_OR_RETURN(std::string text, readTextFile(path, 32u << 20));
-  bool tooDeep = false;
-  auto watch = [&](int depth, ordered_json::parse_event_t, ordered_json &) {
-    tooDeep = tooDeep || depth > maxDepth;
-    return !tooDeep;
-  };
-  ordered_json chat = ordered_json::parse(text, watch, /*allow_exceptions=*/false);
-  if (tooDeep || chat.is_discarded())
-    return Status::invalidInput(path + ": found " +
-                                (tooDeep ? "JSON nested deeper than " + std::to_string(maxDepth)
-                                         : std::string("text that is no JSON")) +
-                                ", expected a list of messages.");
+  ordered_json chat;
+  if (std::string wrong = serve::parseBounded(text, chat); !wrong.empty())
+    return Status::invalidInput(path + ": found " + wrong + ", expected a list of messages.");
   const ordered_json &messages =
       chat.is_object() && chat.contains("messages") ? chat["messages"] : chat;
   if (!messages.is_array() || messages.empty() || messages.size() > 4096)

@@ -6,6 +6,7 @@
 #include "runtime/text/Tokenizer.h"
 
 #include <nlohmann/json.hpp>
+#include <optional>
 #include <string>
 #include <vector>
 
@@ -13,6 +14,10 @@ namespace llama4::run {
 
 /// The tokenizer of a program. Errors: InvalidInput (it has none).
 Result<text::Tokenizer> openTokenizer(const Program &program);
+
+/// Every id that ends an answer of this model.
+std::vector<int32_t> allStopIds(const Program &program,
+                                const std::optional<text::Tokenizer> &tokenizer);
 
 /// A chat: a list of messages, or an object with "messages" and perhaps "tools" and further
 /// variables of the template. Errors: InvalidInput, naming the file.

@@ -60,18 +60,20 @@ void addSamplingOptions(CLI::App &command, SamplingOptions &options) {
             "draw from the most probable tokens that have this probability together");
   addNumber(command, "--min-p", options.minP, 0.0f, 1.0f,
             "draw from tokens with at least this share of the best one's probability");
-  addNumber(command, "--seed", options.seed, uint64_t{0}, UINT64_MAX,
+  addNumber(command, "-s,--seed", options.seed, uint64_t{0}, UINT64_MAX,
             "the same seed gives the same tokens (default: random, shown on stderr)");
   addNumber(command, "--frequency-penalty", options.frequencyPenalty, -2.0f, 2.0f,
             "lowers a token by this much each time it was generated");
   addNumber(command, "--presence-penalty", options.presencePenalty, -2.0f, 2.0f,
             "lowers a token by this much once it was generated");
-  addNumber(command, "--repetition-penalty", options.repetitionPenalty, 1e-3f, 1000.0f,
-            "divides the logits of tokens in prompt and answer; 1: off");
+  addNumber(command, "--repetition-penalty,--repeat-penalty", options.repetitionPenalty, 1e-3f,
+            1000.0f, "divides the logits of tokens in prompt and answer; 1: off");
   command.add_option("--logit-bias", options.logitBias, "ID=B: adds B to a token's logit; again")
       ->allow_extra_args(false)
       ->group("Generation");
-  command.add_option("--stop", options.stop, "end the text before this string; again")
+  command
+      .add_option("-r,--stop,--reverse-prompt", options.stop,
+                  "end the text before this string; again")
       ->allow_extra_args(false)
       ->group("Generation");
 }

@@ -37,7 +37,7 @@ void addTokenize(CLI::App &app, Action &action) {
   auto options = std::make_shared<TokenizeOptions>();
   CLI::App *command = app.add_subcommand("tokenize", "print the token ids of a text or a chat");
   addModel(*command, options->model);
-  command->add_option("--text-file", options->textFile, "plain text")->group("Text");
+  command->add_option("-f,--text-file,--file", options->textFile, "plain text")->group("Text");
   command
       ->add_option("--messages", options->messages,
                    "JSON: a list of messages, or an object with messages and tools")

@@ -1,30 +1,36 @@
 //===- main.cpp - llama4-run: runs compiled models ------------------------===//
 //
 // Results go to stdout, everything else to stderr. The exit code is 0 (diff: 1 where files differ),
-// 2 for a wrong command line, or the kind of the error (runtime/base/Status.h).
+// 2 for a wrong command line, 78 for a wrong file of --config, or the kind of the error
+// (runtime/base/Status.h).
 //
 //===----------------------------------------------------------------------===//
 
+#include "runtime/device/cpu/CpuFeatures.h"
 #include "tools/llama4-run/Common.h"
+#include "tools/llama4-run/Config.h"
+#include "tools/manual/Version.h"
 
-#include <algorithm>
-#include <cctype>
 #include <exception>
 #include <new>
 
 using namespace llama4;
 
-/// Every long option can be set by an environment variable, LLAMA4_ARG_MAX_NEW_TOKENS.
-static void nameEnvironment(CLI::App &command) {
-  for (CLI::Option *option : command.get_options()) {
-    if (option->get_lnames().empty() || option == command.get_help_ptr())
-      continue;
-    std::string name = "LLAMA4_ARG_" + option->get_lnames()[0];
-    std::transform(name.begin(), name.end(), name.begin(), [](unsigned char c) {
-      return c == '-' ? '_' : static_cast<char>(std::toupper(c));
-    });
-    option->envname(name);
+/// What this program is, what it reads, and what this machine can run of it.
+static std::string versionText() {
+  std::vector<std::string> levels;
+  std::string best = "none of them";
+  for (const CpuLevel &level : cpuLevels()) { // ascending
+    levels.emplace_back(level.name);
+    if (levelRuns(level.name, cpuHas))
+      best = level.name;
   }
+  return manual::versionText(
+      "llama4-run",
+      {{"file format", run::format("%u.%u, reads %u.0 to %u.%u", formatMajor, formatMinor,
+                                   formatMajor, formatMajor, formatMinor)},
+       {"CPU levels", manual::listed(levels)},
+       {"this machine", best}});
 }
 
 static Status runAction(const run::Action &action) {
@@ -38,11 +44,11 @@ int main(int argc, char **argv) {
   (void)run::programStart();
   CLI::App app("Runs models compiled by llama4-compile.", "llama4-run");
   app.require_subcommand(1);
-  app.set_version_flag("--version",
-                       run::format("llama4-run, format %u.%u", formatMajor, formatMinor));
+  app.set_version_flag("--version", versionText, "print version, file format and CPU levels");
   try {
     run::Action action;
     run::addGenerate(app, action);
+    run::addChat(app, action);
     run::addInvoke(app, action);
     run::addTokenize(app, action);
     run::addBench(app, action);
@@ -51,11 +57,18 @@ int main(int argc, char **argv) {
     run::addVerify(app, action);
     run::addDiff(app, action);
     run::addServe(app, action);
-    for (CLI::App *command : app.get_subcommands(nullptr))
-      nameEnvironment(*command);
+    run::addBatch(app, action);
+    run::addManual(app, action); // last: it describes the others
+    run::readEnvironment(app);
+    Status config;
+    run::addConfig(app, config);
     try {
       app.parse(argc, argv);
     } catch (const CLI::ParseError &error) {
+      if (!config.ok()) {
+        run::note("error: " + config.message());
+        return config.exitCode();
+      }
       return app.exit(error) == 0 ? 0 : static_cast<int>(StatusKind::Usage);
     }
     Status status = runAction(action);

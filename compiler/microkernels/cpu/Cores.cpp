@@ -9,6 +9,7 @@
 #include "compiler/microkernels/cpu/Attention.h"
 #include "compiler/microkernels/cpu/Group.h"
 #include "compiler/microkernels/cpu/Linear.h"
+#include "compiler/microkernels/cpu/RowAttention.h"
 
 extern "C" {
 
@@ -25,6 +26,19 @@ extern "C" {
     attention<Kv##kv_type>({out, out_stride, q, q_stride, step, kind, pool, kv_head, kv_heads,     \
                             group, head_dim, chunk, scale},                                        \
                            token_begin, token_end, scratch);                                       \
+  }
+
+#define L4_UNIT_ATTENTION(symbol)                                                                  \
+  void L4_CORE(symbol) L4_UNIT_ATTENTION_PARAMETERS {                                              \
+    unitAttention({out, out_stride, q, stride, k, v, stride, head_dim, scale, scratch}, row_begin, \
+                  row_end, {rows / groups, rows, real, pictures});                                 \
+  }
+
+#define L4_CROSS_ATTENTION(symbol)                                                                 \
+  void L4_CORE(symbol) L4_CROSS_ATTENTION_PARAMETERS {                                             \
+    crossAttention({out, out_stride, q, q_stride, k, v, kv_stride, head_dim, scale, scratch},      \
+                   {first, count, tiles, groups * group_rows, group_rows}, token_begin, token_end, \
+                   group);                                                                         \
   }
 
 #define L4_GROUP(symbol)                                                                           \

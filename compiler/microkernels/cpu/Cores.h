@@ -45,6 +45,37 @@
    int64_t kind, const void *pool, int64_t kv_head, int64_t token_begin, int64_t token_end,        \
    int64_t kv_heads, int64_t group, int64_t head_dim, int64_t chunk, float scale, void *scratch)
 
+/// One head of one unit: rows [row_begin, row_end) attend to all `rows` rows (>= 1) of the unit, in
+/// both directions: out = softmax(scale q k^T) v. `q`, `k` and `v` point at row 0 of the unit in
+/// the head's first column, `stride` floats lie between rows of each; `out` points at row
+/// `row_begin` in the head's first column. With padding the unit is `groups` groups of rows /
+/// groups rows, and row r of group g is real where g < pictures and r < real; rows of which neither
+/// is real are hidden from each other: a real query sees all keys, another one the real keys only.
+/// Where it sees nothing, its result is zero. Without padding: groups 1, real = rows, pictures 1.
+/// At most L4_UNIT_ATTENTION_ROWS rows a call. `scratch`, aligned to 64 bytes, must not overlap
+/// with anything else: l4_row_attention_scratch_bytes(row_end - row_begin, head_dim).
+/// A row's result depends on its query and on what it sees alone, not on the rows of the call.
+#define L4_UNIT_ATTENTION_PARAMETERS                                                               \
+  (float *out, int64_t out_stride, const float *q, const float *k, const float *v, int64_t stride, \
+   int64_t row_begin, int64_t row_end, int64_t rows, int64_t head_dim, int64_t groups,             \
+   int64_t real, int64_t pictures, float scale, void *scratch)
+
+/// Attention of tokens [token_begin, token_end) over images, for the `group` query heads of one KV
+/// head. `q` points at the query row of token 0 in the column of the group's first head, `out` at
+/// the row of token_begin in that column; head h of the group lies h * head_dim behind. `k` and `v`
+/// point at row 0 of the pool in the column of the KV head, `kv_stride` floats between rows. Image
+/// i has `groups` groups of `group_rows` rows from row i * groups * group_rows on, of which the
+/// first tiles[i] (0 to groups) are there; no other row is read. Token t sees the images first[t]
+/// to first[t] + count[t] - 1; where count[t] is 0, first[t] is not looked at and the result is
+/// zero. `scratch`, aligned to 64 bytes, must not overlap with anything else:
+/// l4_row_attention_scratch_bytes((token_end - token_begin) * group, head_dim).
+/// A row's result depends on its query and on what it sees alone, not on the tokens of the call.
+#define L4_CROSS_ATTENTION_PARAMETERS                                                              \
+  (float *out, int64_t out_stride, const float *q, int64_t q_stride, const float *k,               \
+   const float *v, int64_t kv_stride, const int32_t *first, const int32_t *count,                  \
+   const int32_t *tiles, int64_t token_begin, int64_t token_end, int64_t groups,                   \
+   int64_t group_rows, int64_t group, int64_t head_dim, float scale, void *scratch)
+
 /// The choice of experts (slots, group order and tiles: KernelAbi.h). `logits` has a row of
 /// `experts` floats for each token, `logits_stride` floats apart. A token chooses the `top` (1 <=
 /// top <= experts) largest logits in descending order, of equal ones the lowest expert first; NaN
@@ -64,6 +95,8 @@ extern "C" {
   void L4_CORE(symbol) L4_LINEAR_PARAMETERS;
 #define L4_DECODE_ROW(symbol, encoding) void L4_CORE(symbol) L4_DECODE_ROW_PARAMETERS;
 #define L4_ATTENTION(symbol, kv_type) void L4_CORE(symbol) L4_ATTENTION_PARAMETERS;
+#define L4_UNIT_ATTENTION(symbol) void L4_CORE(symbol) L4_UNIT_ATTENTION_PARAMETERS;
+#define L4_CROSS_ATTENTION(symbol) void L4_CORE(symbol) L4_CROSS_ATTENTION_PARAMETERS;
 #define L4_GROUP(symbol) void L4_CORE(symbol) L4_GROUP_PARAMETERS;
 #include "compiler/microkernels/Table.def"
 }

@@ -81,6 +81,21 @@ L4_INLINE F selectLess(F a, F b, F x, F y) {
   return _mm512_mask_blend_ps(_mm512_cmp_ps_mask(a, b, _CMP_LT_OQ), y, x);
 }
 
+/// The first n (0 to kLanes) floats at `p`, then zeros; nothing behind them is read.
+L4_INLINE F loadFirst(const float *p, int n) {
+  return _mm512_maskz_loadu_ps(static_cast<__mmask16>((1u << n) - 1), p);
+}
+/// The four floats at `offset` of the rows i, i + 4, i + 8 and i + 12.
+L4_INLINE F loadQuads(const float *const (&rows)[kLanes], int i, int64_t offset) {
+  F x = _mm512_castps128_ps512(_mm_loadu_ps(rows[i] + offset));
+  x = _mm512_insertf32x4(x, _mm_loadu_ps(rows[i + 4] + offset), 1);
+  x = _mm512_insertf32x4(x, _mm_loadu_ps(rows[i + 8] + offset), 2);
+  return _mm512_insertf32x4(x, _mm_loadu_ps(rows[i + 12] + offset), 3);
+}
+L4_INLINE F unpackLow(F a, F b) { return _mm512_unpacklo_ps(a, b); }
+L4_INLINE F unpackHigh(F a, F b) { return _mm512_unpackhi_ps(a, b); }
+template <int Order> L4_INLINE F shuffle(F a, F b) { return _mm512_shuffle_ps(a, b, Order); }
+
 L4_INLINE F loadHalf(const uint16_t *p) {
   return _mm512_cvtph_ps(_mm256_loadu_si256(reinterpret_cast<const __m256i *>(p)));
 }
@@ -155,6 +170,19 @@ L4_INLINE F selectLess(F a, F b, F x, F y) {
   return _mm256_blendv_ps(y, x, _mm256_cmp_ps(a, b, _CMP_LT_OQ));
 }
 
+L4_INLINE F loadFirst(const float *p, int n) {
+  __m256i lane = _mm256_setr_epi32(0, 1, 2, 3, 4, 5, 6, 7);
+  return _mm256_maskload_ps(p, _mm256_cmpgt_epi32(splatInt(n), lane));
+}
+/// The four floats at `offset` of the rows i and i + 4.
+L4_INLINE F loadQuads(const float *const (&rows)[kLanes], int i, int64_t offset) {
+  F x = _mm256_castps128_ps256(_mm_loadu_ps(rows[i] + offset));
+  return _mm256_insertf128_ps(x, _mm_loadu_ps(rows[i + 4] + offset), 1);
+}
+L4_INLINE F unpackLow(F a, F b) { return _mm256_unpacklo_ps(a, b); }
+L4_INLINE F unpackHigh(F a, F b) { return _mm256_unpackhi_ps(a, b); }
+template <int Order> L4_INLINE F shuffle(F a, F b) { return _mm256_shuffle_ps(a, b, Order); }
+
 L4_INLINE F loadHalf(const uint16_t *p) {
   return _mm256_cvtph_ps(_mm_loadu_si128(reinterpret_cast<const __m128i *>(p)));
 }
@@ -186,6 +214,18 @@ L4_INLINE float loadFloat(const void *p) {
   float value;
   __builtin_memcpy(&value, p, 4);
   return value;
+}
+
+/// Lane i of columns[j] is the float at offset + j of rows[i].
+L4_INLINE void transposeQuads(const float *const (&rows)[kLanes], int64_t offset, F (&columns)[4]) {
+  const F a = loadQuads(rows, 0, offset), b = loadQuads(rows, 1, offset);
+  const F c = loadQuads(rows, 2, offset), d = loadQuads(rows, 3, offset);
+  const F low = unpackLow(a, b), high = unpackHigh(a, b);
+  const F nextLow = unpackLow(c, d), nextHigh = unpackHigh(c, d);
+  columns[0] = shuffle<0x44>(low, nextLow);
+  columns[1] = shuffle<0xee>(low, nextLow);
+  columns[2] = shuffle<0x44>(high, nextHigh);
+  columns[3] = shuffle<0xee>(high, nextHigh);
 }
 
 /// In a loop of stores: keeps the compiler from making a call of memset of it. Costs nothing.

@@ -11,6 +11,9 @@
 /// Query rows that attention works on at once, at most.
 #define L4_ATTENTION_MAX_TILE 8
 
+/// Rows of a unit that one call of unit attention takes, at most.
+#define L4_UNIT_ATTENTION_ROWS 64
+
 /// A head's values are padded to this many columns in a KV page and in scratch.
 static inline constexpr int64_t l4_padded_head(int64_t head_dim) {
   return (head_dim + 15) / 16 * 16;
@@ -27,13 +30,26 @@ static inline constexpr int64_t l4_first_visible(int64_t position, int64_t chunk
   return chunk == 0 ? 0 : position / chunk * chunk;
 }
 
-/// Scratch of attention over `rows` query rows (tokens x heads), in 64 byte multiples:
+/// The state of `rows` query rows in scratch, a multiple of 8 bytes:
 ///   O float[rows][padded head_dim] | scores float[tile][block] | query pointer [rows] |
-///   position int64[rows] | M float[rows] | L float[rows]
+///   M float[rows] | L float[rows]
+static inline constexpr int64_t l4_attention_state_bytes(int64_t rows, int64_t head_dim) {
+  return rows * l4_padded_head(head_dim) * 4 + L4_ATTENTION_MAX_TILE * L4_ATTENTION_BLOCK * 4 +
+         rows * (8 + 4 + 4);
+}
+
+/// Scratch of paged attention over `rows` query rows (tokens x heads), in 64 byte multiples:
+///   state | position int64[rows]
 static inline constexpr int64_t l4_attention_scratch_bytes(int64_t rows, int64_t head_dim) {
-  int64_t bytes = rows * l4_padded_head(head_dim) * 4 +
-                  L4_ATTENTION_MAX_TILE * L4_ATTENTION_BLOCK * 4 + rows * (8 + 8 + 4 + 4);
-  return (bytes + 63) / 64 * 64;
+  return (l4_attention_state_bytes(rows, head_dim) + rows * 8 + 63) / 64 * 64;
+}
+
+/// Scratch of unit and cross attention over `rows` query rows, in 64 byte multiples; one block of
+/// keys and values comes first:
+///   K float[block / 16][padded head_dim][16] | V float[block][padded head_dim] | state
+static inline constexpr int64_t l4_row_attention_scratch_bytes(int64_t rows, int64_t head_dim) {
+  int64_t block = 2 * L4_ATTENTION_BLOCK * l4_padded_head(head_dim) * 4;
+  return block + (l4_attention_state_bytes(rows, head_dim) + 63) / 64 * 64;
 }
 
 /// Scratch of the group core, in 64 byte multiples: int32[2][experts].

@@ -23,6 +23,16 @@ constexpr AttentionFunction kAttention[] = {
 #include "compiler/microkernels/Table.def"
 };
 
+constexpr UnitAttentionFunction kUnitAttention[] = {
+#define L4_UNIT_ATTENTION(symbol) L4_CORE(symbol),
+#include "compiler/microkernels/Table.def"
+};
+
+constexpr CrossAttentionFunction kCrossAttention[] = {
+#define L4_CROSS_ATTENTION(symbol) L4_CORE(symbol),
+#include "compiler/microkernels/Table.def"
+};
+
 constexpr GroupFunction kGroup[] = {
 #define L4_GROUP(symbol) L4_CORE(symbol),
 #include "compiler/microkernels/Table.def"
@@ -31,6 +41,7 @@ constexpr GroupFunction kGroup[] = {
 } // namespace
 
 extern const NativeCores L4_CORE(kNativeCores);
-constexpr NativeCores L4_CORE(kNativeCores) = {kLinear, kRows, kAttention, kGroup[0]};
+constexpr NativeCores L4_CORE(kNativeCores) = {
+    kLinear, kRows, kAttention, kUnitAttention[0], kCrossAttention[0], kGroup[0]};
 
 } // namespace llama4::microkernels

@@ -15,6 +15,8 @@ namespace llama4::microkernels {
 using LinearFunction = void(*) L4_LINEAR_PARAMETERS;
 using RowFunction = void(*) L4_DECODE_ROW_PARAMETERS;
 using AttentionFunction = void(*) L4_ATTENTION_PARAMETERS;
+using UnitAttentionFunction = void(*) L4_UNIT_ATTENTION_PARAMETERS;
+using CrossAttentionFunction = void(*) L4_CROSS_ATTENTION_PARAMETERS;
 using GroupFunction = void(*) L4_GROUP_PARAMETERS;
 
 /// The functions of one level, in the order of linearCores(), rowCores() and attentionCores().
@@ -22,7 +24,9 @@ struct NativeCores {
   std::span<const LinearFunction> linear;
   std::span<const RowFunction> rows;
   std::span<const AttentionFunction> attention;
-  GroupFunction group; ///< that of groupCore()
+  UnitAttentionFunction unitAttention;   ///< that of findUnitAttention()
+  CrossAttentionFunction crossAttention; ///< that of findCrossAttention()
+  GroupFunction group;                   ///< that of groupCore()
 
   LinearFunction find(Activation activation, Encoding encoding) const {
     const LinearCore *core = findLinear(activation, encoding);

@@ -6,8 +6,10 @@
 #include "runtime/base/ThreadPool.h"
 #include "runtime/device/cpu/CpuCode.h"
 #include "runtime/device/cpu/CpuFeatures.h"
+#include "runtime/device/cpu/OneDnn.h"
 
 #include <algorithm>
+#include <atomic>
 #include <chrono>
 #include <cstring>
 #include <sys/mman.h>
@@ -109,6 +111,10 @@ public:
     return loadSharedObject(objects[index]);
   }
 
+  Result<std::unique_ptr<LibraryKernel>> loadLibraryKernel(const LibraryLinear &linear) override {
+    return createOneDnnKernel(linear, pool_->workers());
+  }
+
   Status reserveScratch(uint64_t bytes) override {
     if (bytes <= scratchBytes_)
       return {};
@@ -124,6 +130,9 @@ public:
       pool_->run([&](unsigned worker) { runList(list, worker); });
     else
       pool_->run([&](unsigned worker) { runTimed(list, nanoseconds, worker); });
+    if (libraryFailed_.exchange(false))
+      return Status::internal("cpu: a call of a library failed, expected it to compute what it was "
+                              "prepared for; compile the model without --library.");
     return {};
   }
   Status wait() override { return {}; }
@@ -140,6 +149,11 @@ private:
     TileRange range = tileRange(dispatch.args.tiles, worker, pool_->workers());
     if (range.begin == range.end)
       return;
+    if (dispatch.library) {
+      if (!dispatch.library->run(dispatch.args, range.begin, range.end, worker))
+        libraryFailed_ = true;
+      return;
+    }
     auto kernel = reinterpret_cast<l4_kernel>(dispatch.kernel);
     kernel(&dispatch.args, range.begin, range.end,
            scratch_[worker] ? scratch_[worker]->data() : nullptr);
@@ -172,6 +186,7 @@ private:
   std::string level_;
   std::vector<std::unique_ptr<Pages>> scratch_; ///< one per worker, null before reserved
   uint64_t scratchBytes_ = 0;
+  std::atomic<bool> libraryFailed_ = false; ///< a call of the list that runs
 };
 
 } // namespace

@@ -10,7 +10,7 @@ cmd.kernel @k grid affine_map<(T) -> (T)> {
 }
 
 // -----
-// expected-error @+1 {{must hold exactly one lm.embed, lm.row, lm.linear, lm.attention or lm.group_by_expert}}
+// expected-error @+1 {{must hold exactly one lm.embed, lm.row, lm.linear, attention, lm.group_by_expert or order of rows}}
 cmd.kernel @k grid affine_map<(T) -> (T)> {
 ^bb0(%x: tensor<?x64xf32>):
   %0 = lm.silu %x : tensor<?x64xf32>

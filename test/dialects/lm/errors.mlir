@@ -306,12 +306,20 @@ func.func @f(%q: tensor<?x64xf32>, %kv: !lm.kv_layer<kind = 0, heads = 2, dim = 
 lm.param @w : tensor<4x32xf32, #target.layout<"columns", 4>> from #lm.source<"w">
 
 // -----
-// expected-error @+1 {{expected matrices in panels and vectors as a row of f32}}
-lm.param @w : tensor<4x32xf32, #target.layout<"row", 1>> from #lm.source<"w">
+// expected-error @+1 {{expected matrices in panels, or rows of f32}}
+lm.param @w : tensor<4x32xbf16, #target.layout<"row", 1>> from #lm.source<"w">
 
 // -----
-// expected-error @+1 {{expected matrices in panels and vectors as a row of f32}}
+// expected-error @+1 {{expected matrices in panels, or rows of f32}}
 lm.param @w : tensor<32xbf16, #target.layout<"row", 1>> from #lm.source<"w">
+
+// -----
+// expected-error @+1 {{expected matrices in panels, or rows of f32}}
+lm.param @w : tensor<32xf32, #target.layout<"panels", 16>> from #lm.source<"w">
+
+// -----
+// expected-error @+1 {{expected matrices in panels, or rows of f32}}
+lm.param @w : tensor<2x4x32xf32, #target.layout<"row", 1>> from #lm.source<"w">
 
 // -----
 func.func @f(%x: tensor<?x64xf32>, %w: tensor<16x64xf32>) {

@@ -1,0 +1,15 @@
+//===- Interrupt.h - Ctrl-C as something to ask for --------------*- C++ -*-===//
+#ifndef LLAMA4_TOOLS_LLAMA4_RUN_INTERRUPT_H
+#define LLAMA4_TOOLS_LLAMA4_RUN_INTERRUPT_H
+
+namespace llama4::run {
+
+/// From here on SIGINT is remembered and ends nothing; a read that waits is cut short.
+void watchInterrupts();
+
+/// True once for the interrupts since the last call.
+bool takeInterrupt();
+
+} // namespace llama4::run
+
+#endif // LLAMA4_TOOLS_LLAMA4_RUN_INTERRUPT_H
