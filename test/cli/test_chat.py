@@ -1,5 +1,6 @@
 """llama4-run chat: turns, commands and Ctrl-C, through a pipe and on a terminal."""
 
+import codecs
 import contextlib
 import json
 import os
@@ -106,6 +107,7 @@ class Terminal(Chat):
             [RUN, "chat", self.model, "--temperature", "0", *never], stdin=slave, stdout=slave, stderr=slave, env=environment,
             preexec_fn=os.setsid)
         os.close(slave)
+        self.decoder = codecs.getincrementaldecoder("utf-8")("replace")
         self.seen = ""
 
     def tearDown(self):
@@ -120,7 +122,7 @@ class Terminal(Chat):
             self.assertLess(time.monotonic(), end, self.seen)
             if select.select([self.master], [], [], 1)[0]:
                 try:
-                    self.seen += os.read(self.master, 4096).decode(errors="replace")
+                    self.seen += self.decoder.decode(os.read(self.master, 4096))
                 except OSError:
                     self.fail(f"the program has ended: {self.seen}")
         self.seen = self.seen[found.end():]
@@ -154,6 +156,8 @@ class Terminal(Chat):
         self.type("hello\n")
         whole = self.tokens_of(self.wait_for(REPORT))
         self.assertLess(self.stopped_answer(), whole)
+        self.type("/größe\n")
+        self.wait_for(r'error: found "/gr\\xc3\\xb6\\xc3\\x9fe".*> ')  # UTF-8, quoted
         self.type("/nonsense\n")
         self.wait_for("error: found \"/nonsense\".*> ")
         self.type(f"/save {self.path('person.json')}\n")
@@ -177,17 +181,15 @@ class Terminal(Chat):
         self.assertEqual(self.program.wait(PATIENCE), 0)
 
     def interrupt(self, is_seen):
-        """Ctrl-C, again after a long while: one that comes just before the program waits for a key is
-        only heard with the next key."""
-        for _ in range(4):
-            self.program.send_signal(signal.SIGINT)
-            end = time.monotonic() + PATIENCE / 24
-            while time.monotonic() < end:
-                if is_seen():
-                    return
-                if select.select([self.master], [], [], 0.1)[0]:
-                    with contextlib.suppress(OSError):
-                        self.seen += os.read(self.master, 4096).decode(errors="replace")
+        """One Ctrl-C, which has to be heard whenever it comes."""
+        self.program.send_signal(signal.SIGINT)
+        end = time.monotonic() + PATIENCE
+        while time.monotonic() < end:
+            if is_seen():
+                return
+            if select.select([self.master], [], [], 0.1)[0]:
+                with contextlib.suppress(OSError):
+                    self.seen += self.decoder.decode(os.read(self.master, 4096))
         self.fail(f"Ctrl-C was not heard: {self.seen}")
 
 

@@ -460,8 +460,11 @@ class Batch(unittest.TestCase):
         self.assertEqual(self.run_batch(path, path).returncode, 2)
         self.assertEqual(self.run_batch(ROOM / "nothing", ROOM / "o").returncode, 66)
         self.assertEqual(self.run_batch(path, ROOM / "no" / "folder").returncode, 74)
-        with open("/dev/full", "w", encoding="utf-8"):
-            self.assertEqual(self.run_batch(path, "/dev/full").returncode, 74)
+        self.assertEqual(self.run_batch(path, "/dev/full").returncode, 74)  # which is never read
+        self.assertEqual(self.run_batch(ROOM, ROOM / "o").returncode, 74)
+        endless = self.run_batch("/dev/zero", ROOM / "o")
+        self.assertEqual(endless.returncode, 65)
+        self.assertIn("longer line", endless.stderr)
 
     def test_bar_on_a_terminal(self):
         import pty

@@ -6,8 +6,22 @@
 #include <cstdlib>
 #include <new>
 
+#if __has_feature(thread_sanitizer)
+#include <sanitizer/allocator_interface.h>
+#endif
+
 namespace {
 std::atomic<uint64_t> allocations = 0;
+
+#if __has_feature(thread_sanitizer)
+
+// This sanitizer brings operator new itself, in a form that can't be replaced, and a hook for every
+// allocation.
+[[maybe_unused]] const int installed = __sanitizer_install_malloc_and_free_hooks(
+    [](const volatile void *, size_t) { ++allocations; }, [](const volatile void *) {});
+} // namespace
+
+#else
 
 void *counted(size_t size, size_t alignment) {
   ++allocations;
@@ -34,5 +48,7 @@ void operator delete(void *memory, std::align_val_t) noexcept { std::free(memory
 void operator delete[](void *memory, std::align_val_t) noexcept { std::free(memory); }
 void operator delete(void *memory, size_t, std::align_val_t) noexcept { std::free(memory); }
 void operator delete[](void *memory, size_t, std::align_val_t) noexcept { std::free(memory); }
+
+#endif
 
 uint64_t llama4::test::allocationCount() { return allocations; }

@@ -10,13 +10,30 @@ namespace llama4::run {
 
 namespace {
 
-constexpr size_t mostLineBytes = 32u << 20;
+constexpr size_t mostLineBytes = 32u << 20;    ///< of a request
+constexpr size_t mostAnswerBytes = 256u << 20; ///< with logprobs
 
 using serve::Json;
 
 const std::string *stringAt(const Json &object, const char *name) {
   auto found = object.is_object() ? object.find(name) : object.end();
   return found == object.end() ? nullptr : found->get_ptr<const std::string *>();
+}
+
+/// Reads up to the end of a line, which `line` leaves out, but no more than `most` bytes and one.
+/// False at the end of the file or when it can't be read; `isWhole` tells whether an end of line
+/// was there.
+bool readLine(std::istream &file, size_t most, std::string &line, bool &isWhole) {
+  line.clear();
+  isWhole = false;
+  while (line.size() <= most) {
+    const int c = file.get();
+    isWhole = c == '\n';
+    if (isWhole || !file)
+      return isWhole || !line.empty();
+    line.push_back(static_cast<char>(c));
+  }
+  return true;
 }
 
 } // namespace
@@ -30,8 +47,9 @@ Result<bool> BatchReader::next(BatchRequest &out) {
     return Status::error(StatusKind::NotFound, path_ + ": cannot be opened; expected a file with "
                                                        "a request on each line.");
   std::string line;
+  bool isWhole;
   while (line.empty()) {
-    if (!std::getline(file_, line)) {
+    if (!readLine(file_, mostLineBytes, line, isWhole)) {
       if (file_.bad())
         return Status::error(StatusKind::Io, path_ + ": cannot be read.");
       return false;
@@ -41,8 +59,8 @@ Result<bool> BatchReader::next(BatchRequest &out) {
       line.pop_back();
   }
   if (line.size() > mostLineBytes)
-    return wrong("found a line of " + std::to_string(line.size()) + " bytes, expected at most " +
-                 std::to_string(mostLineBytes) + ".");
+    return wrong("found a longer line, expected at most " + std::to_string(mostLineBytes) +
+                 " bytes.");
   Json request;
   if (std::string found = serve::parseBounded(line, request); !found.empty())
     return wrong("found " + found + ", expected {\"custom_id\", \"method\", \"url\", \"body\"}.");
@@ -77,12 +95,17 @@ Result<std::unordered_set<std::string>> checkBatch(const std::string &path) {
 Result<std::unordered_set<std::string>> resumeBatch(const std::string &path,
                                                     const std::unordered_set<std::string> &asked) {
   std::unordered_set<std::string> done;
+  std::error_code error;
+  if (!std::filesystem::is_regular_file(path, error))
+    return done; // nothing yet, or a pipe or device, which keeps nothing
   std::ifstream file(path, std::ios::binary);
   if (!file.is_open())
     return done;
   uint64_t complete = 0; // bytes of whole lines
   std::string line;
-  while (std::getline(file, line) && !file.eof()) {
+  bool isWhole;
+  while (readLine(file, mostAnswerBytes, line, isWhole) &&
+         (isWhole || line.size() > mostAnswerBytes)) {
     Json answer;
     const std::string wrong = serve::parseBounded(line, answer);
     const std::string *id = stringAt(answer, "custom_id");
@@ -93,7 +116,6 @@ Result<std::unordered_set<std::string>> resumeBatch(const std::string &path,
     complete += line.size() + 1;
   }
   file.close();
-  std::error_code error;
   if (std::filesystem::file_size(path, error) != complete && !error)
     std::filesystem::resize_file(path, complete, error);
   if (error)

@@ -4,8 +4,10 @@
 
 #include "tools/llama4-run/Interrupt.h"
 
+#include <clocale>
 #include <cstdio>
 #include <cstdlib>
+#include <cwchar>
 #include <filesystem>
 #include <histedit.h>
 #include <iostream>
@@ -14,9 +16,36 @@
 
 namespace llama4::run {
 
+namespace {
+
+/// A character of stdin for libedit: 1, 0 at the end, -1 at an interrupt or error. Bytes that are
+/// no character come one by one, as U+FFFD.
+int readKey(EditLine *, wchar_t *key) {
+  std::mbstate_t state = {};
+  while (true) {
+    if (!waitForInput(STDIN_FILENO))
+      return -1;
+    char byte = 0;
+    const ssize_t count = ::read(STDIN_FILENO, &byte, 1);
+    if (count <= 0)
+      return static_cast<int>(count);
+    const size_t used = std::mbrtowc(key, &byte, 1, &state);
+    if (used == static_cast<size_t>(-2))
+      continue;
+    if (used == static_cast<size_t>(-1))
+      *key = 0xFFFD;
+    return 1;
+  }
+}
+
+} // namespace
+
 /// libedit on stdin and stderr.
 struct LineEditor::Terminal {
   explicit Terminal(std::string path) : file(std::move(path)) {
+    // libedit works on wide characters; what it gives back is UTF-8.
+    if (!std::setlocale(LC_CTYPE, "C.UTF-8"))
+      std::setlocale(LC_CTYPE, "");
     editor = el_init("llama4-run", stdin, stderr, stderr);
     history = history_init();
     HistEvent event;
@@ -29,6 +58,7 @@ struct LineEditor::Terminal {
     el_set(editor, EL_EDITOR, "emacs");
     el_set(editor, EL_HIST, ::history, history);
     el_set(editor, EL_SIGNAL, 0);
+    el_set(editor, EL_GETCFN, &readKey);
   }
   ~Terminal() {
     HistEvent event;
