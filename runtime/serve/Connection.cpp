@@ -109,8 +109,12 @@ public:
     try {
       if (!done_)
         respond(noAnswer());
+      // A handler may end on any thread, a connection on its own only.
+      const auto executor = connection_->executor();
+      asio::post(executor, [connection = std::move(connection_)] {});
     } catch (const std::bad_alloc &) {
-      connection_->abandon();
+      if (connection_)
+        connection_->abandon();
     }
   }
 
