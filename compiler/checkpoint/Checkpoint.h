@@ -69,6 +69,9 @@ public:
   /// The weight files; SourceTensor::file is an index into them.
   const std::vector<CheckpointFile> &files() const { return files_; }
   const std::string &path() const { return path_; }
+  /// Takes what was read of the weight files out of this process's memory; it is read again where
+  /// it is needed again.
+  void dropPages() const;
 
   /// One line per part of the checkpoint: name, size and XXH3-128 of its text or, for weight files,
   /// of its header. Equal for copies in other folders; doesn't see changed weight bytes.

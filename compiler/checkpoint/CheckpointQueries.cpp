@@ -4,10 +4,18 @@
 
 #include <algorithm>
 #include <numeric>
+#include <sys/mman.h>
 #define XXH_INLINE_ALL
 #include <xxhash.h>
 
 namespace llama4 {
+
+void Checkpoint::dropPages() const {
+  for (const MappedFile &mapping : mappings_)
+    if (mapping.size() != 0)
+      (void)::madvise(const_cast<std::byte *>(mapping.bytes().data()), mapping.bytes().size(),
+                      MADV_DONTNEED);
+}
 
 const SourceTensor *Checkpoint::find(std::string_view name) const {
   auto it = std::lower_bound(

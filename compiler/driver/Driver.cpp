@@ -12,6 +12,7 @@
 #include "compiler/report/PlanReport.h"
 #include "compiler/target/cpu/CpuTarget.h"
 #include "runtime/base/ProgressBar.h"
+#include "runtime/base/ThreadPool.h"
 #include "runtime/format/Checksum.h"
 
 #include "mlir/IR/MLIRContext.h"
@@ -89,22 +90,29 @@ Result<std::vector<SourceParam>> findSources(const Checkpoint &checkpoint,
   return sources;
 }
 
-/// Packs the weights into the file, behind everything else.
-Result<ArtifactSummary> packAndWrite(const std::string &output, ArtifactParts parts,
+/// Packs the weights into the file, behind everything else. Of the checkpoint no more than one
+/// parameter is in memory at a time.
+Result<ArtifactSummary> packAndWrite(const DriverOptions &options, ArtifactParts parts,
+                                     const Checkpoint &checkpoint,
                                      const std::vector<WeightPlan> &weights,
                                      const std::vector<SourceParam> &sources) {
   uint64_t bytes = 0;
   for (const Weight &weight : parts.program.weights)
     bytes += sources.empty() ? 0 : weight.bytes;
   ProgressBar progress("weights", bytes, ProgressBar::Unit::Bytes);
+  const unsigned threads = options.threads != 0 ? options.threads : availableProcessors();
   auto produce = [&](size_t index, WeightSink &sink) {
-    return pack::packParam(weights[index].spec, sources[index],
-                           [&](std::span<const std::byte> packed) {
-                             progress.add(packed.size());
-                             return sink.write(packed);
-                           });
+    Status status = pack::packParam(
+        weights[index].spec, sources[index],
+        [&](std::span<const std::byte> packed) {
+          progress.add(packed.size());
+          return sink.write(packed);
+        },
+        threads);
+    checkpoint.dropPages();
+    return status;
   };
-  return writeArtifact(output, std::move(parts), produce);
+  return writeArtifact(options.output, std::move(parts), produce);
 }
 
 Status writeProgram(ModuleOp module, const Checkpoint &checkpoint, const DriverOptions &options,
@@ -128,7 +136,7 @@ Status writeProgram(ModuleOp module, const Checkpoint &checkpoint, const DriverO
   if (options.verbose)
     llvm::errs() << planReport(parts.program, /*json=*/false);
   LLAMA4_ASSIGN_OR_RETURN(ArtifactSummary summary,
-                          packAndWrite(options.output, std::move(parts), weights, sources));
+                          packAndWrite(options, std::move(parts), checkpoint, weights, sources));
   timer.done("weights and file");
   if (options.verbose)
     llvm::errs() << "llama4-compile: " << options.output << ": " << summary.fileBytes

@@ -43,23 +43,46 @@ template <typename Objects> Result<uint64_t> place(Objects &objects, uint64_t al
   return end;
 }
 
-/// Writes forwards and hashes what it writes, padding included.
+/// Writes forwards and hashes what it writes, padding included. Bytes reach the file in pieces that
+/// begin and end at multiples of a huge page: the system keeps them in pages of that size, where it
+/// can, and a mapping of the file has huge pages at once.
 class HashingFile {
 public:
-  explicit HashingFile(AtomicFile file) : file_(std::move(file)) {}
+  explicit HashingFile(AtomicFile file) : file_(std::move(file)), position_(file_.position()) {
+    buffer_.reserve(pieceBytes);
+  }
 
   Status write(std::span<const std::byte> bytes) {
     hasher_.update(bytes);
-    return file_.write(bytes);
+    while (!bytes.empty()) {
+      const size_t left = pieceBytes - static_cast<size_t>(position_ % pieceBytes);
+      const std::span<const std::byte> part = bytes.first(std::min(left, bytes.size()));
+      buffer_.insert(buffer_.end(), part.begin(), part.end());
+      position_ += part.size();
+      bytes = bytes.subspan(part.size());
+      if (part.size() == left)
+        LLAMA4_RETURN_IF_ERROR(flush());
+    }
+    return {};
   }
+  /// Zeros up to `offset`.
   Status padTo(uint64_t offset) {
     static constexpr std::byte zeros[4096] = {};
-    for (uint64_t left = offset - file_.position(); left != 0;) {
-      uint64_t part = std::min<uint64_t>(left, sizeof(zeros));
-      hasher_.update(std::span(zeros, static_cast<size_t>(part)));
-      left -= part;
-    }
+    while (position_ < offset)
+      LLAMA4_RETURN_IF_ERROR(write(std::span(zeros).first(
+          static_cast<size_t>(std::min<uint64_t>(offset - position_, sizeof(zeros))))));
+    return {};
+  }
+  /// The same, in no hashed range.
+  Status skipTo(uint64_t offset) {
+    LLAMA4_RETURN_IF_ERROR(flush());
+    position_ = offset;
     return file_.padTo(offset);
+  }
+  Status flush() {
+    Status status = file_.write(buffer_);
+    buffer_.clear();
+    return status;
   }
   /// Ends one hashed range and appends its hashes.
   void close(std::vector<uint64_t> &hashes) {
@@ -69,46 +92,33 @@ public:
   AtomicFile &file() { return file_; }
 
 private:
+  static constexpr size_t pieceBytes = static_cast<size_t>(weightsAlignment);
+
   AtomicFile file_;
+  uint64_t position_; ///< in the file, of the end of the buffer
+  std::vector<std::byte> buffer_;
   ChunkHasher hasher_;
 };
 
-/// Collects the pieces of one weight and passes them on in larger ones.
-class BufferedSink : public WeightSink {
+/// Counts the bytes of one weight.
+class CountingSink : public WeightSink {
 public:
-  BufferedSink(HashingFile &file, std::vector<std::byte> &buffer) : file_(file), buffer_(buffer) {}
+  CountingSink(HashingFile &file, uint64_t bytes) : file_(file), left_(bytes) {}
 
-  void begin(uint64_t bytes) {
-    left_ = bytes;
-    overrun_ = false;
-  }
   Status write(std::span<const std::byte> bytes) override {
     if (bytes.size() > left_) {
       overrun_ = true;
       return Status::internal("a weight's producer wrote more bytes than were declared.");
     }
     left_ -= bytes.size();
-    if (bytes.size() >= chunkBytes) {
-      LLAMA4_RETURN_IF_ERROR(flush());
-      return file_.write(bytes);
-    }
-    if (buffer_.size() + bytes.size() > chunkBytes)
-      LLAMA4_RETURN_IF_ERROR(flush());
-    buffer_.insert(buffer_.end(), bytes.begin(), bytes.end());
-    return {};
-  }
-  Status flush() {
-    Status status = file_.write(buffer_);
-    buffer_.clear();
-    return status;
+    return file_.write(bytes);
   }
   uint64_t left() const { return left_; }
   bool overrun() const { return overrun_; }
 
 private:
   HashingFile &file_;
-  std::vector<std::byte> &buffer_;
-  uint64_t left_ = 0;
+  uint64_t left_;
   bool overrun_ = false;
 };
 
@@ -210,14 +220,10 @@ Status Writer::writeMetadata(HashingFile &out) {
 Status Writer::writeWeights(HashingFile &out) {
   const std::vector<Weight> &weights = parts_.program.weights;
   uint64_t section = sectionRange(header_, SectionKind::Weights).begin;
-  std::vector<std::byte> buffer;
-  buffer.reserve(static_cast<size_t>(chunkBytes));
-  BufferedSink sink(out, buffer);
   for (size_t i = 0; i < weights.size(); ++i) {
     LLAMA4_RETURN_IF_ERROR(out.padTo(section + weights[i].offset));
-    sink.begin(weights[i].bytes);
+    CountingSink sink(out, weights[i].bytes);
     LLAMA4_RETURN_IF_ERROR(producer_(i, sink));
-    LLAMA4_RETURN_IF_ERROR(sink.flush());
     if (sink.left() != 0 || sink.overrun())
       return Status::internal("weight " + weights[i].name + ": its producer wrote " +
                               (sink.overrun() ? "more than " : "not all of ") +
@@ -251,10 +257,11 @@ Result<ArtifactSummary> Writer::write(const std::string &path) {
   out.close(hashes);
   // The padding before the weights belongs to no range; the loader sees that it is zero.
   if (weightsBytes_ != 0)
-    LLAMA4_RETURN_IF_ERROR(out.file().padTo(sectionRange(header_, SectionKind::Weights).begin));
+    LLAMA4_RETURN_IF_ERROR(out.skipTo(sectionRange(header_, SectionKind::Weights).begin));
   if (stored_)
     LLAMA4_RETURN_IF_ERROR(writeWeights(out));
   out.close(hashes);
+  LLAMA4_RETURN_IF_ERROR(out.flush());
   seal(hashes);
   LLAMA4_RETURN_IF_ERROR(out.file().writeAt(sectionRange(header_, SectionKind::Checksums).begin,
                                             std::as_bytes(std::span(hashes))));

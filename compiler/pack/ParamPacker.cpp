@@ -2,6 +2,7 @@
 
 #include "compiler/pack/ParamPacker.h"
 
+#include "compiler/pack/InOrder.h"
 #include "compiler/pack/Quantize.h"
 #include "runtime/format/Quoted.h"
 #include "runtime/format/Rows.h"
@@ -62,33 +63,38 @@ static Status packRows(const ParamSpec &param, const SourceParam &source, const 
 
 namespace {
 
-/// Packs the matrices of one parameter, some panels at a time: rows that are stored transposed are
-/// read in runs of that many elements.
-class MatrixPacker {
-public:
-  MatrixPacker(const ParamSpec &param, const SourceParam &source, const ByteSink &sink)
-      : param_(param), source_(source), sink_(sink),
-        rowSize_(sourceRowBytes(param.encoding, param.cols)),
-        rows_(rowSize_ * static_cast<uint64_t>(std::min(param.rows, kBlockRows))),
-        panel_(panelBytes(param.encoding, param.cols)) {}
+/// Rows that are packed at a time: those stored transposed are read in runs of that many elements.
+constexpr int64_t kBlockRows = 8 * kPanelRows;
 
-  Status pack(int64_t matrix) {
-    for (int64_t first = 0; first < param_.rows; first += kBlockRows) {
-      const int64_t count = std::min(kBlockRows, param_.rows - first);
-      LLAMA4_RETURN_IF_ERROR(readBlock(matrix, first, count));
-      for (int64_t row = 0; row < count; row += kPanelRows)
-        LLAMA4_RETURN_IF_ERROR(writePanel(row, std::min<int64_t>(kPanelRows, count - row)));
+/// Packs blocks of rows of one parameter; one thread's.
+class BlockPacker {
+public:
+  BlockPacker(const ParamSpec &param, const SourceParam &source)
+      : param_(param), source_(source), rowSize_(sourceRowBytes(param.encoding, param.cols)),
+        panelSize_(panelBytes(param.encoding, param.cols)) {}
+
+  /// The panels of the rows from `first`, in `out`.
+  Status pack(int64_t matrix, int64_t first, std::vector<std::byte> &out) {
+    const int64_t count = std::min(kBlockRows, param_.rows - first);
+    const auto panels = static_cast<uint64_t>((count + kPanelRows - 1) / kPanelRows);
+    LLAMA4_RETURN_IF_ERROR(readBlock(matrix, first, count));
+    out.resize(panels * panelSize_);
+    for (uint64_t panel = 0; panel < panels; ++panel) {
+      const auto row = static_cast<int64_t>(panel) * kPanelRows;
+      const int64_t rows = std::min<int64_t>(kPanelRows, count - row);
+      packPanel(param_.encoding,
+                std::span(rows_).subspan(static_cast<uint64_t>(row) * rowSize_,
+                                         static_cast<uint64_t>(rows) * rowSize_),
+                rows, param_.cols, std::span(out).subspan(panel * panelSize_, panelSize_));
     }
     return {};
   }
 
 private:
-  static constexpr int64_t kBlockRows = 8 * kPanelRows;
-
   /// Source rows of the encoding, in rows_.
   Status readBlock(int64_t matrix, int64_t first, int64_t count) {
-    const std::span<std::byte> rows =
-        std::span(rows_).first(static_cast<uint64_t>(count) * rowSize_);
+    rows_.resize(static_cast<uint64_t>(count) * rowSize_);
+    const std::span<std::byte> rows(rows_);
     std::optional<DType> stored = source_.storedType(matrix);
     if (stored && stored == storedForm(param_.encoding))
       return source_.readStored(matrix, first, count, rows);
@@ -102,25 +108,17 @@ private:
     return {};
   }
 
-  Status writePanel(int64_t row, int64_t count) {
-    packPanel(param_.encoding,
-              std::span(rows_).subspan(static_cast<uint64_t>(row) * rowSize_,
-                                       static_cast<uint64_t>(count) * rowSize_),
-              count, param_.cols, panel_);
-    return sink_(panel_);
-  }
-
   const ParamSpec &param_;
   const SourceParam &source_;
-  const ByteSink &sink_;
-  uint64_t rowSize_;
-  std::vector<std::byte> rows_, panel_;
+  uint64_t rowSize_, panelSize_;
+  std::vector<std::byte> rows_;
   std::vector<float> values_;
 };
 
 } // namespace
 
-Status packParam(const ParamSpec &param, const SourceParam &source, const ByteSink &sink) {
+Status packParam(const ParamSpec &param, const SourceParam &source, const ByteSink &sink,
+                 unsigned threads) {
   if (param.matrices != source.matrices() || param.rows != source.rows() ||
       param.cols != source.columns() || (!param.panels && param.matrices != 1))
     return Status::internal("tensor " + quoteName(source.tensor(0).name) +
@@ -133,10 +131,16 @@ Status packParam(const ParamSpec &param, const SourceParam &source, const ByteSi
                                 std::to_string(block) + " to store as " +
                                 std::string(microkernels::encodingName(param.encoding)) +
                                 "; choose an encoding of smaller blocks for it.");
-  MatrixPacker packer(param, source, sink);
-  for (int64_t matrix = 0; matrix < param.matrices; ++matrix)
-    LLAMA4_RETURN_IF_ERROR(packer.pack(matrix));
-  return {};
+  const auto blocks = static_cast<size_t>((param.rows + kBlockRows - 1) / kBlockRows);
+  threads = std::max(threads, 1u);
+  std::vector<BlockPacker> packers(threads, BlockPacker(param, source));
+  return inOrder(
+      blocks * static_cast<size_t>(param.matrices), threads,
+      [&](unsigned worker, size_t index, std::vector<std::byte> &bytes) {
+        return packers[worker].pack(static_cast<int64_t>(index / blocks),
+                                    static_cast<int64_t>(index % blocks) * kBlockRows, bytes);
+      },
+      sink);
 }
 
 } // namespace llama4::pack

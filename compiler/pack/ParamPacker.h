@@ -28,13 +28,14 @@ struct ParamSpec {
 /// of its own.
 uint64_t paramBytes(const ParamSpec &param);
 
-/// Takes the packed bytes in order.
+/// Takes the packed bytes in order, in the thread that packs.
 using ByteSink = std::function<Status(std::span<const std::byte>)>;
 
-/// Writes exactly paramBytes(param) bytes to `sink`. Errors: InvalidInput, naming parameter or
-/// tensor, when the source has other extents than `param`, can't be read, or holds values that the
-/// encoding can't; what the sink returns.
-Status packParam(const ParamSpec &param, const SourceParam &source, const ByteSink &sink);
+/// Writes exactly paramBytes(param) bytes to `sink`, the same for any number of threads. Errors:
+/// InvalidInput, naming parameter or tensor, when the source has other extents than `param`, can't
+/// be read, or holds values that the encoding can't; what the sink returns.
+Status packParam(const ParamSpec &param, const SourceParam &source, const ByteSink &sink,
+                 unsigned threads = 1);
 
 } // namespace llama4::pack
 

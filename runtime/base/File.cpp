@@ -44,23 +44,19 @@ Result<MappedFile> MappedFile::open(const std::string &path, size_t alignment) {
   MappedFile file;
   file.path_ = path;
   file.size_ = size;
-  if (size == 0) {
-    ::close(fd);
+  file.fd_ = fd;
+  if (size == 0)
     return file;
-  }
   // Reserve enough address space to choose an aligned start inside it.
   file.mappingSize_ = size + alignment;
   void *reserved = ::mmap(nullptr, file.mappingSize_, PROT_NONE,
                           MAP_PRIVATE | MAP_ANONYMOUS | MAP_NORESERVE, -1, 0);
-  if (reserved == MAP_FAILED) {
-    ::close(fd);
+  if (reserved == MAP_FAILED)
     return ioError(path, "reserve address space for");
-  }
   file.mapping_ = reserved;
   uintptr_t start = (reinterpret_cast<uintptr_t>(reserved) + alignment - 1) & ~(alignment - 1);
   void *data =
       ::mmap(reinterpret_cast<void *>(start), size, PROT_READ, MAP_SHARED | MAP_FIXED, fd, 0);
-  ::close(fd);
   if (data == MAP_FAILED)
     return ioError(path, "map");
   file.data_ = static_cast<const std::byte *>(data);
@@ -77,6 +73,7 @@ MappedFile &MappedFile::operator=(MappedFile &&other) noexcept {
   size_ = std::exchange(other.size_, 0);
   mapping_ = std::exchange(other.mapping_, nullptr);
   mappingSize_ = std::exchange(other.mappingSize_, 0);
+  fd_ = std::exchange(other.fd_, -1);
   path_ = std::move(other.path_);
   return *this;
 }
@@ -86,7 +83,38 @@ MappedFile::~MappedFile() { reset(); }
 void MappedFile::reset() {
   if (mapping_)
     ::munmap(mapping_, mappingSize_);
+  if (fd_ >= 0)
+    ::close(fd_);
   mapping_ = nullptr;
+  fd_ = -1;
+}
+
+Status MappedFile::readAt(uint64_t offset, std::span<std::byte> to) const {
+  struct stat info = {};
+  if (::fstat(fd_, &info) != 0)
+    return ioError(path_, "look at");
+  if (static_cast<uint64_t>(info.st_size) != size_)
+    return Status::invalidInput(path_ + ": found " + std::to_string(info.st_size) +
+                                " bytes, expected " + std::to_string(size_) +
+                                " as when it was opened; leave files alone that are in use.");
+  while (!to.empty()) {
+    const ssize_t got = ::pread(fd_, to.data(), to.size(), static_cast<off_t>(offset));
+    if (got < 0 && errno == EINTR)
+      continue;
+    if (got == 0)
+      errno = EIO; // it ended earlier than a moment ago
+    if (got <= 0)
+      return ioError(path_, "read");
+    to = to.subspan(static_cast<size_t>(got));
+    offset += static_cast<uint64_t>(got);
+  }
+  return {};
+}
+
+bool MappedFile::mapAgain(uint64_t offset, size_t bytes) const {
+  auto *place = const_cast<std::byte *>(data_) + offset;
+  return ::mmap(place, bytes, PROT_READ, MAP_SHARED | MAP_FIXED, fd_, static_cast<off_t>(offset)) !=
+         MAP_FAILED;
 }
 
 Result<std::string> readTextFile(const std::string &path, uint64_t limit) {

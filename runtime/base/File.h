@@ -32,6 +32,13 @@ public:
   uint64_t size() const { return size_; }
   const std::string &path() const { return path_; }
 
+  /// Reads a range that lies inside bytes() from the file, past the mapping. Errors: InvalidInput
+  /// (the file has another length than when it was mapped), Io.
+  Status readAt(uint64_t offset, std::span<std::byte> to) const;
+  /// Maps the pages from `offset`, a multiple of the page size, at their place in bytes() anew.
+  /// False when the system cannot.
+  bool mapAgain(uint64_t offset, size_t bytes) const;
+
 private:
   MappedFile() = default;
   void reset();
@@ -40,6 +47,7 @@ private:
   size_t size_ = 0;
   void *mapping_ = nullptr; ///< start of the reservation that holds data_
   size_t mappingSize_ = 0;
+  int fd_ = -1; ///< open as long as the mapping
   std::string path_;
 };
 

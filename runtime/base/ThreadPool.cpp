@@ -2,6 +2,8 @@
 
 #include "runtime/base/ThreadPool.h"
 
+#include "runtime/base/TimeSlice.h"
+
 #include <chrono>
 #include <exception>
 #include <linux/futex.h>
@@ -150,6 +152,7 @@ void ThreadPool::runTask(Task task, void *context) {
 }
 
 void ThreadPool::work(unsigned worker) {
+  askForTimeSlice(timeSlice);
   while (true) {
     gate_.arriveAndWait();
     if (!task_)

@@ -12,6 +12,7 @@
 #include "runtime/base/Status.h"
 
 #include <atomic>
+#include <chrono>
 #include <cstdint>
 #include <memory>
 #include <thread>
@@ -67,6 +68,10 @@ public:
   ~ThreadPool();
 
   unsigned workers() const { return workers_; }
+
+  /// Time slices of workers, for the caller of run() to ask for as well: the others wait for one
+  /// that was woken at a barrier.
+  static constexpr std::chrono::microseconds timeSlice{500};
 
   /// Calls `body(worker)` on every worker, and returns when all have returned. One thread at a
   /// time may call it; `body` must not throw.

@@ -22,7 +22,8 @@ Batcher::Batcher(Engine &engine, BatcherOptions options)
     : engine_(engine), options_(std::move(options)), planner_(engine, options_.prefillChunk),
       budget_(options_.clock ? options_.stepCostFactor : 1,
               options_.promptTokensBesideDecode ? options_.promptTokensBesideDecode
-                                                : std::numeric_limits<uint32_t>::max()),
+                                                : std::numeric_limits<uint32_t>::max(),
+              engine.maxSequences()),
       scratch_(engine.vocabSize()) {
   masked_.reserve(engine.vocabSize());
   running_.reserve(engine.maxSequences());
@@ -278,10 +279,11 @@ void Batcher::preemptLast() {
 
 /// How many tokens of prompts the next step may take.
 uint32_t Batcher::promptTokensNow() const {
-  const auto answers =
-      std::count_if(sequences_.begin(), sequences_.end(),
-                    [](const std::unique_ptr<Sequence> &s) { return s->pending() == 1; });
-  return answers == 0 ? std::numeric_limits<uint32_t>::max() : budget_.promptTokens();
+  uint32_t answers = 0, prompts = 0;
+  for (const std::unique_ptr<Sequence> &sequence : sequences_)
+    ++(sequence->pending() == 1 ? answers : prompts);
+  return answers == 0 || prompts == 0 ? std::numeric_limits<uint32_t>::max()
+                                      : budget_.promptTokens(answers, prompts);
 }
 
 /// Runs the largest part of the batch that there are pages for.
@@ -310,12 +312,10 @@ Status Batcher::step() {
   LLAMA4_RETURN_IF_ERROR(runPlanned());
   if (running_.empty())
     return {};
-  uint32_t answers = 0, promptTokens = 0;
-  for (const PlannedChunk &chunk : planner_.planned())
-    (chunk.tokens == 1 ? answers : promptTokens) += chunk.tokens;
+  const uint32_t answers = planner_.answers();
   LLAMA4_RETURN_IF_ERROR(takeTokens());
   if (options_.clock && answers != 0)
-    budget_.record(promptTokens, options_.clock() - start);
+    budget_.record(answers, planner_.tokens() - answers, options_.clock() - start);
   return {};
 }
 

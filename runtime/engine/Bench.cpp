@@ -2,14 +2,13 @@
 
 #include "runtime/engine/Bench.h"
 
-#include "runtime/base/ThreadPool.h"
+#include "runtime/base/HugePages.h"
 #include "runtime/engine/Greedy.h"
 #include "runtime/engine/StepPlanner.h"
-#include "runtime/engine/SystemMemory.h"
 
 #include <algorithm>
 #include <chrono>
-#include <sys/mman.h>
+#include <sys/resource.h>
 
 namespace llama4 {
 
@@ -34,6 +33,7 @@ public:
 
 private:
   Status append(uint32_t tokens);
+  Status fill();
   Status process();
   Status takeLogits();
 
@@ -43,7 +43,7 @@ private:
   std::vector<std::unique_ptr<Sequence>> sequences_;
   std::vector<int32_t> ids_;
   std::vector<uint32_t> rows_;
-  uint32_t state_ = 1;
+  uint32_t state_ = 1; ///< of the made-up ids
 };
 
 Status Runner::start() {
@@ -60,6 +60,12 @@ Status Runner::start() {
   }
   ids_.reserve(std::max(options_.depth, options_.promptTokens));
   rows_.reserve(options_.batch);
+  return fill();
+}
+
+/// Empty sequences up to the depth.
+Status Runner::fill() {
+  state_ = 1;
   LLAMA4_RETURN_IF_ERROR(append(options_.depth));
   return process();
 }
@@ -101,6 +107,7 @@ Status Runner::process() {
 }
 
 Result<double> Runner::prompt() {
+  state_ = 2;
   LLAMA4_RETURN_IF_ERROR(append(options_.promptTokens));
   Clock::time_point start = Clock::now();
   LLAMA4_RETURN_IF_ERROR(process());
@@ -118,132 +125,123 @@ Result<double> Runner::decode() {
 
 /// Back to the depth; where pages were dropped, the depth is processed again.
 Status Runner::rewind() {
+  bool kept = true;
   for (const std::unique_ptr<Sequence> &sequence : sequences_)
-    if (!sequence->truncate(options_.depth).ok())
-      LLAMA4_RETURN_IF_ERROR(sequence->truncate(0));
+    kept = kept && sequence->truncate(options_.depth).ok();
+  if (kept)
+    return {};
   for (const std::unique_ptr<Sequence> &sequence : sequences_)
-    if (sequence->length() == 0 && options_.depth > 0) {
-      ids_.assign(options_.depth, 0);
-      LLAMA4_RETURN_IF_ERROR(sequence->append(ids_));
-    }
-  return process();
+    LLAMA4_RETURN_IF_ERROR(sequence->truncate(0));
+  return fill();
 }
 
-/// Of experts as many as the tokens of the step can choose.
-uint64_t weightBytesOf(const ProgramDesc &program, std::optional<uint32_t> entry, uint64_t symbol) {
-  uint64_t bytes = 0;
-  if (entry)
-    for (const Command &command : program.entries[*entry].commands)
-      bytes += program.kernels[command.kernel].mostWeightBytes(symbol);
-  return bytes;
+/// Runs `body` with `profile` in the place of the engine's.
+template <typename Body> Result<double> profiled(Engine &engine, Profile &profile, Body body) {
+  std::swap(engine.profile(), profile);
+  Result<double> seconds = body();
+  std::swap(engine.profile(), profile);
+  return seconds;
 }
 
-DecodeTraffic trafficOf(const Engine &engine, const BenchOptions &options) {
-  const Program &program = engine.program();
-  DecodeTraffic traffic;
-  auto weights = [&](const char *function, bool decode) {
-    return weightBytesOf(program.desc(), program.entryFor(function, options.batch, decode),
-                         options.batch);
+uint64_t peakMemory() {
+  rusage usage = {};
+  ::getrusage(RUSAGE_SELF, &usage);
+  return static_cast<uint64_t>(usage.ru_maxrss) * 1024;
+}
+
+/// The run that warms up is also the one that counts.
+Status count(Engine &engine, Runner &runner, BenchResult &result) {
+  const ProgramDesc &program = engine.program().desc();
+  auto run = [&](BenchPhase &phase, auto body) -> Status {
+    Profile counted(program);
+    LLAMA4_RETURN_IF_ERROR(profiled(engine, counted, body).status());
+    phase.work = counted.work(program);
+    phase.steps = counted.runs(program, "step");
+    return {};
   };
-  traffic.weights = weights("step", true) + weights("logits", false);
-  uint64_t length = uint64_t{options.depth} + options.promptTokens + options.newTokens / 2;
-  for (const KvKind &kind : program.desc().kvKinds) {
-    uint64_t seen = kind.chunkTokens == 0 ? length : std::min<uint64_t>(length, kind.chunkTokens);
-    traffic.cache += seen * 2 * kind.kvHeads * kind.headDim * elementBytes(kind.type) *
-                     kind.layers * options.batch;
-  }
-  return traffic;
+  LLAMA4_RETURN_IF_ERROR(run(result.prompt, [&] { return runner.prompt(); }));
+  LLAMA4_RETURN_IF_ERROR(run(result.decode, [&] { return runner.decode(); }));
+  if (WeightPages *pages = engine.program().weightPages())
+    pages->finish(); // what is measured reads the weights where they stay
+  return runner.rewind();
+}
+
+/// One measured run; `before` are the limits that the probe found last.
+template <typename Body>
+Status measure(Engine &engine, Probe &probe, Limits &before, BenchPhase &phase, Body body) {
+  ProcessorClock clock;
+  LLAMA4_ASSIGN_OR_RETURN(double seconds, profiled(engine, phase.profile, body));
+  phase.processors.push_back(clock.use());
+  phase.seconds.push_back(seconds);
+  phase.before.push_back(before);
+  LLAMA4_ASSIGN_OR_RETURN(before, probe.measure());
+  phase.after.push_back(before);
+  return {};
 }
 
 } // namespace
 
-double BenchTimes::best() const {
+double median(std::vector<double> values) {
+  if (values.empty())
+    return 0;
+  std::sort(values.begin(), values.end());
+  size_t middle = values.size() / 2;
+  return values.size() % 2 == 1 ? values[middle] : (values[middle - 1] + values[middle]) / 2;
+}
+
+double BenchPhase::best() const {
   return seconds.empty() ? 0 : *std::min_element(seconds.begin(), seconds.end());
 }
 
-double BenchTimes::median() const {
-  if (seconds.empty())
-    return 0;
-  std::vector<double> sorted = seconds;
-  std::sort(sorted.begin(), sorted.end());
-  size_t middle = sorted.size() / 2;
-  return sorted.size() % 2 == 1 ? sorted[middle] : (sorted[middle - 1] + sorted[middle]) / 2;
+double BenchPhase::readShare(size_t run) const {
+  return readSeconds(work, limits(run)) / seconds[run];
 }
 
-Result<BenchResult> runBench(Engine &engine, const BenchOptions &options) {
+double BenchPhase::macShare(size_t run) const {
+  return macSeconds(work, limits(run)) / seconds[run];
+}
+
+double readSeconds(const Work &work, const Limits &limits) {
+  return limits.readBytes > 0 ? static_cast<double>(work.streamedBytes()) / limits.readBytes : 0;
+}
+
+double macSeconds(const Work &work, const Limits &limits) {
+  double seconds = 0;
+  for (size_t i = 0; i < macKinds; ++i)
+    if (limits.macs[i] > 0)
+      seconds += static_cast<double>(work.macs[i]) / limits.macs[i];
+  return seconds;
+}
+
+Result<BenchResult> runBench(Engine &engine, Device &device, const BenchOptions &options) {
   Runner runner(engine, options);
   LLAMA4_RETURN_IF_ERROR(runner.start());
   BenchResult result;
-  result.prompt.tokens = uint64_t{options.promptTokens} * options.batch;
-  result.decode.tokens = uint64_t{options.newTokens} * options.batch;
-  result.traffic = trafficOf(engine, options);
-  // Times of the commands are added up over the measured runs, prompts and decodes apart.
-  Profile empty = engine.profile();
-  empty.reset();
-  result.promptProfile = result.decodeProfile = empty;
-  for (uint32_t run = 0; run <= options.runs; ++run) {
-    bool measured = run > 0;
-    std::swap(engine.profile(), result.promptProfile);
-    Result<double> prompt = runner.prompt();
-    std::swap(engine.profile(), result.promptProfile);
-    LLAMA4_RETURN_IF_ERROR(prompt.status());
-    std::swap(engine.profile(), result.decodeProfile);
-    Result<double> decode = runner.decode();
-    std::swap(engine.profile(), result.decodeProfile);
-    LLAMA4_RETURN_IF_ERROR(decode.status());
-    if (measured) {
-      result.prompt.seconds.push_back(*prompt);
-      result.decode.seconds.push_back(*decode);
-    } else {
-      result.promptProfile.reset();
-      result.decodeProfile.reset();
-    }
+  BenchPhase &prompt = result.prompt, &decode = result.decode;
+  prompt.tokens = uint64_t{options.promptTokens} * options.batch;
+  decode.tokens = uint64_t{options.newTokens} * options.batch;
+  LLAMA4_RETURN_IF_ERROR(count(engine, runner, result));
+  if (options.profile)
+    prompt.profile = decode.profile = Profile(engine.program().desc());
+  result.peakBytes = peakMemory(); // every measured run does the same, and the probe takes memory
+  std::array<bool, macKinds> kinds = {};
+  for (size_t i = 0; i < macKinds; ++i)
+    kinds[i] = prompt.work.macs[i] + decode.work.macs[i] > 0;
+  LLAMA4_ASSIGN_OR_RETURN(std::unique_ptr<Probe> probe,
+                          Probe::create(device, engine.codeLevel(), kinds));
+  result.probeBytes = probe->bytes();
+  result.probeHugeBytes = probe->hugeBytes();
+  for (size_t i = 0; i < macKinds; ++i)
+    result.instructions[i] = probe->instruction(static_cast<MacKind>(i));
+  LLAMA4_ASSIGN_OR_RETURN(std::span<const std::byte> weights, engine.program().weights());
+  result.weightsHugeBytes = pageUse(weights).inHugePages;
+  LLAMA4_ASSIGN_OR_RETURN(Limits last, probe->measure());
+  for (uint32_t run = 0; run < options.runs; ++run) {
+    LLAMA4_RETURN_IF_ERROR(measure(engine, *probe, last, prompt, [&] { return runner.prompt(); }));
+    LLAMA4_RETURN_IF_ERROR(measure(engine, *probe, last, decode, [&] { return runner.decode(); }));
     LLAMA4_RETURN_IF_ERROR(runner.rewind());
   }
   return result;
-}
-
-Result<double> measureReadBandwidth(unsigned threads) {
-  constexpr size_t alignment = size_t{2} << 20;
-  // Larger than any cache, smaller than what the machine can spare.
-  size_t bytes = std::min<size_t>(size_t{512} << 20, availableMemory() / 4) / alignment * alignment;
-  LLAMA4_ASSIGN_OR_RETURN(std::unique_ptr<ThreadPool> pool, ThreadPool::create(threads));
-  void *mapped = bytes == 0 ? MAP_FAILED
-                            : ::mmap(nullptr, bytes + alignment, PROT_READ | PROT_WRITE,
-                                     MAP_PRIVATE | MAP_ANONYMOUS, -1, 0);
-  if (mapped == MAP_FAILED)
-    return Status::error(StatusKind::OutOfMemory, "bandwidth probe: cannot reserve memory; free "
-                                                  "some or leave the probe out.");
-  uintptr_t start = (reinterpret_cast<uintptr_t>(mapped) + alignment - 1) & ~(alignment - 1);
-  auto *words = reinterpret_cast<uint64_t *>(start);
-  (void)::madvise(words, bytes, MADV_HUGEPAGE);
-  const size_t share = bytes / sizeof(uint64_t) / pool->workers() / 32 * 32;
-  std::vector<uint64_t> sums(pool->workers() * 8);
-  double best = 0;
-  for (int pass = 0; pass < 6; ++pass) {
-    Clock::time_point passStart = Clock::now();
-    pool->run([&](unsigned worker) {
-      uint64_t *mine = words + worker * share;
-      uint64_t sum[32] = {};
-      for (size_t i = 0; i < share; i += 32)
-        for (size_t lane = 0; lane < 32; ++lane)
-          if (pass == 0) // pages of the system's own until written
-            mine[i + lane] = i + lane;
-          else
-            sum[lane] += mine[i + lane];
-      for (uint64_t value : sum)
-        sums[worker * 8] += value;
-    });
-    double seconds = secondsSince(passStart);
-    if (pass > 0)
-      best =
-          std::max(best, static_cast<double>(share * sizeof(uint64_t) * pool->workers()) / seconds);
-  }
-  volatile uint64_t sink = 0; // the sums are used
-  for (uint64_t value : sums)
-    sink = sink + value;
-  ::munmap(mapped, bytes + alignment);
-  return best;
 }
 
 } // namespace llama4

@@ -82,8 +82,13 @@ Result<std::unique_ptr<Engine>> Engine::create(std::shared_ptr<const Program> pr
   LLAMA4_RETURN_IF_ERROR(
       engine->buffers_->addTables(*engine->cache_, device, engine->maxSequences_));
   engine->slots_.reserve(engine->maxSequences_);
+  engine->kvTokens_.resize(desc.kvKinds.size());
   if (options.profile)
     engine->profile_ = Profile(desc);
+  const Memory reserved = engine->memory();
+  LLAMA4_RETURN_IF_ERROR(
+      placeWeights(*program, options.weights,
+                   reserved.arena + reserved.step + reserved.cache + reserved.images));
   return engine;
 }
 
@@ -138,11 +143,25 @@ Status Engine::reservePages(std::span<const SequenceChunk> chunks) {
   return {};
 }
 
-Status Engine::execute(uint32_t entry, const l4_step &step) {
+/// Keys that a step's tokens see, and those that it writes. The tokens of a chunk see what lies
+/// before it together, each key once.
+void Engine::countKv(std::span<const SequenceChunk> chunks) {
+  for (size_t i = 0; i < kvTokens_.size(); ++i) {
+    kvTokens_[i] = {};
+    uint64_t border = program().desc().kvKinds[i].chunkTokens;
+    for (const SequenceChunk &chunk : chunks) {
+      uint64_t begin = chunk.sequence->processed(), end = begin + chunk.tokens;
+      kvTokens_[i].read += end - (border == 0 ? 0 : begin / border * border);
+      kvTokens_[i].written += chunk.tokens;
+    }
+  }
+}
+
+Status Engine::execute(uint32_t entry, const l4_step &step, std::span<const KvTokens> kv) {
   LLAMA4_RETURN_IF_ERROR(executable_->execute(
       entry, step, buffers_->inputs(entry), buffers_->outputs(entry), cache_->pools(),
       profile_.nanoseconds(entry), profile_.weightBytes(entry)));
-  profile_.record(entry, step.symbol);
+  profile_.record(entry, step.symbol, kv);
   return {};
 }
 
@@ -160,7 +179,9 @@ Status Engine::step(std::span<const SequenceChunk> chunks) {
     return Status::internal("a step: found no entry for " + std::to_string(tokens) +
                             " tokens, expected one.");
   lastTokens_ = 0;
-  LLAMA4_RETURN_IF_ERROR(execute(*entry, step));
+  if (profile_.measures())
+    countKv(chunks);
+  LLAMA4_RETURN_IF_ERROR(execute(*entry, step, kvTokens_));
   lastTokens_ = tokens;
   for (const SequenceChunk &chunk : chunks)
     chunk.sequence->advance(chunk.tokens);

@@ -12,6 +12,7 @@
 #ifndef LLAMA4_RUNTIME_ENGINE_ENGINE_H
 #define LLAMA4_RUNTIME_ENGINE_ENGINE_H
 
+#include "runtime/engine/PlaceWeights.h"
 #include "runtime/engine/Profile.h"
 #include "runtime/engine/StepBuffers.h"
 #include "runtime/program/Executor.h"
@@ -34,6 +35,7 @@ struct EngineOptions {
   /// Pages of texts stay known after their sequences, as long as there is room for them; see
   /// Sequence::reusePrefix().
   bool prefixCache = true;
+  WeightsOptions weights = {};
 };
 
 class Engine {
@@ -117,7 +119,8 @@ private:
   Status checkChunks(std::span<const SequenceChunk> chunks, uint32_t &tokens) const;
   Status reservePages(std::span<const SequenceChunk> chunks);
   Status runLogits(std::span<const uint32_t> rows);
-  Status execute(uint32_t entry, const l4_step &step);
+  Status execute(uint32_t entry, const l4_step &step, std::span<const KvTokens> kv = {});
+  void countKv(std::span<const SequenceChunk> chunks);
 
   std::unique_ptr<Executable> executable_;
   std::unique_ptr<KvCache> cache_;
@@ -125,6 +128,7 @@ private:
   std::optional<StepBuffers> buffers_;
   std::vector<uint32_t> slots_; ///< of the step's chunks; capacity: maxSequences
   Profile profile_;
+  std::vector<KvTokens> kvTokens_; ///< of the step, for the profile; one for each kind of layers
   uint32_t maxStepTokens_ = 0;
   uint32_t maxSequences_ = 0;
   uint32_t maxLogitsRows_ = 0;

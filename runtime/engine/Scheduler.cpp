@@ -2,6 +2,8 @@
 
 #include "runtime/engine/Scheduler.h"
 
+#include "runtime/base/ThreadPool.h"
+#include "runtime/base/TimeSlice.h"
 #include "runtime/format/KernelAbi.h"
 
 #include <algorithm>
@@ -219,6 +221,7 @@ Status Scheduler::runStep() {
 }
 
 void Scheduler::run() {
+  askForTimeSlice(ThreadPool::timeSlice);
   Status end = Status::error(StatusKind::Unavailable, "the server is stopping.");
   while (waitForWork()) {
     takeMail();

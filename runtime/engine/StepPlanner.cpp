@@ -28,6 +28,7 @@ bool StepPlanner::plan(std::span<const std::unique_ptr<Sequence>> sequences,
   for (size_t i = 0; i < sequences.size() && room(); ++i)
     if (sequences[i] && sequences[i]->pending() == 1)
       add(sequences[i], i, 1);
+  answers_ = tokens_;
   const uint32_t end = tokens_ + std::min(promptTokens, maxTokens_ - tokens_);
   for (size_t i = 0; i < sequences.size() && room() && tokens_ < end; ++i)
     if (sequences[i] && sequences[i]->pending() > 1)

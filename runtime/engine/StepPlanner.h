@@ -33,12 +33,15 @@ public:
 
   std::span<const SequenceChunk> chunks() const { return chunks_; }
   std::span<const PlannedChunk> planned() const { return planned_; }
+  uint32_t tokens() const { return tokens_; } ///< of the step
+  /// Sequences of the step that are generating; their chunks are the first.
+  uint32_t answers() const { return answers_; }
 
 private:
   void add(const std::unique_ptr<Sequence> &sequence, size_t index, uint32_t tokens);
 
   uint32_t maxTokens_, maxSequences_, chunkTokens_;
-  uint32_t tokens_ = 0;
+  uint32_t tokens_ = 0, answers_ = 0;
   std::vector<SequenceChunk> chunks_; ///< capacity: maxSequences_
   std::vector<PlannedChunk> planned_;
 };

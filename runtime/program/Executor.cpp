@@ -316,6 +316,10 @@ Status Executable::execute(uint32_t entryIndex, const l4_step &step, std::span<v
       applyPatches(entry, "output", resolved.outputs, outputs, resolved.pointers));
   LLAMA4_RETURN_IF_ERROR(
       applyPatches(entry, "kv pool", resolved.pools, kvPools, resolved.pointers));
+  WeightPages::Hold hold; // until the step has ended
+  if (WeightPages *pages = state_->program->weightPages()) {
+    LLAMA4_ASSIGN_OR_RETURN(hold, pages->hold());
+  }
   LLAMA4_RETURN_IF_ERROR(
       state_->device->write(*state_->step, 0, std::as_bytes(std::span(&step, 1))));
   for (size_t i = 0; i < resolved.dispatches.size(); ++i)

@@ -11,7 +11,6 @@
 
 #include <algorithm>
 #include <cstring>
-#include <sys/mman.h>
 
 namespace llama4 {
 
@@ -94,7 +93,9 @@ Result<std::shared_ptr<const Program>> Program::load(const std::string &path, Ve
   program->bytes_ = program->file_->bytes();
   program->name_ = path;
   LLAMA4_RETURN_IF_ERROR(program->check(mode).in(path));
-  program->adviseWeights();
+  if (const FileRange weights = sectionRange(program->header_, SectionKind::Weights);
+      weights.bytes != 0)
+    program->pages_ = std::make_unique<WeightPages>(*program->file_, weights.begin, weights.bytes);
   return std::shared_ptr<const Program>(std::move(program));
 }
 
@@ -164,13 +165,6 @@ Result<uint64_t> Program::checkMadeUp() const {
   return *bytes;
 }
 
-/// Asks for huge pages under the weights; a kernel without them ignores it.
-void Program::adviseWeights() const {
-  std::span<const std::byte> weights = section(SectionKind::Weights);
-  if (!weights.empty())
-    (void)::madvise(const_cast<std::byte *>(weights.data()), weights.size(), MADV_HUGEPAGE);
-}
-
 std::string Program::contentId() const {
   constexpr char digits[] = "0123456789abcdef";
   std::string text;
@@ -189,6 +183,17 @@ Result<std::span<const std::byte>> Program::weights() const {
   if (!madeUp_)
     return section(SectionKind::Weights);
   return madeUp_->get(desc_, weightsBytes());
+}
+
+WeightsReport Program::weightsReport() const {
+  if (pages_)
+    return pages_->report();
+  WeightsReport report;
+  report.form = madeUp_ ? WeightsReport::Form::MadeUp : WeightsReport::Form::Mapped;
+  report.bytes = weightsBytes();
+  report.inHugePages =
+      pageUse(madeUp_ ? madeUp_->made() : section(SectionKind::Weights)).inHugePages;
+  return report;
 }
 
 uint64_t Program::weightsBytes() const { return weightsEnd(desc_).value_or(0); }

@@ -14,6 +14,7 @@
 #include "runtime/format/FileHeader.h"
 #include "runtime/format/ProgramDesc.h"
 #include "runtime/program/MadeUpWeights.h"
+#include "runtime/program/WeightPages.h"
 
 #include <memory>
 #include <optional>
@@ -58,6 +59,11 @@ public:
   Result<std::span<const std::byte>> weights() const;
   /// Bytes of all weights in memory.
   uint64_t weightsBytes() const;
+  /// The pages of a file's weights; null where there is no file or nothing of them in it. They may
+  /// change under a program that does not: the bytes and where they lie stay the same.
+  WeightPages *weightPages() const { return pages_.get(); }
+  /// Which memory holds the weights at the moment.
+  WeightsReport weightsReport() const;
   /// The packed bytes of desc().weights[index], 64-byte aligned. Of made-up weights empty before
   /// the first call of weights().
   std::span<const std::byte> weight(size_t index) const;
@@ -82,7 +88,6 @@ private:
   Program() = default;
   Status check(VerifyMode mode);
   Result<uint64_t> checkMadeUp() const;
-  void adviseWeights() const;
 
   std::optional<MappedFile> file_;
   std::span<const std::byte> bytes_;
@@ -90,6 +95,7 @@ private:
   FileHeader header_ = {};
   ProgramDesc desc_;
   std::unique_ptr<MadeUpWeights> madeUp_; ///< null when the file holds the weights
+  std::unique_ptr<WeightPages> pages_;    ///< of file_
 };
 
 } // namespace llama4

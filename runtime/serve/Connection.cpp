@@ -87,7 +87,6 @@ private:
   std::string input_; ///< read and not yet used
   std::atomic<bool> abandoned_ = false;
   bool reading_ = false, eof_ = false, closed_ = false, isBusy_ = false;
-
   HttpRequest request_;
   std::optional<http::request_parser<LeasedBody>> parser_;
   uint64_t exchange_ = 0; ///< number of the request

@@ -2,6 +2,7 @@
 
 #include "runtime/serve/HttpServer.h"
 
+#include "runtime/base/TimeSlice.h"
 #include "runtime/format/Quoted.h"
 #include "runtime/serve/Connection.h"
 
@@ -190,6 +191,9 @@ void AsioServer::watch() {
 
 Status AsioServer::run() {
   std::signal(SIGPIPE, SIG_IGN);
+  // Shorter than those of the threads that compute, which hold the processors most of the time: a
+  // token is on its way when it is known.
+  askForTimeSlice(std::chrono::microseconds(100));
   accept();
   awaitSignal();
   watch();

@@ -10,6 +10,7 @@
 
 #include <cmath>
 #include <gtest/gtest.h>
+#include <limits>
 
 namespace llama4::test {
 namespace {
@@ -310,56 +311,116 @@ TEST_F(BatcherTest, OneKeyDoesNotStarveAnother) {
   EXPECT_LT(ended, 40u);
 }
 
+/// What is generated counts as much as what is processed.
+TEST_F(BatcherTest, LongAnswersCountLikeLongPrompts) {
+  make({.maxSequences = 1});
+  for (uint32_t i = 0; i < 20; ++i) {
+    ScheduledRequest answers = request(tinyText(2, i), 40), prompts = request(tinyText(40, i), 2);
+    answers.key = "long answers";
+    prompts.key = "long prompts";
+    add(answers);
+    add(prompts);
+  }
+  uint32_t ended[2] = {0, 0};
+  while (ended[0] + ended[1] < 8) {
+    ASSERT_TRUE(batcher_->step().ok());
+    ended[0] = ended[1] = 0;
+    for (size_t i = 0; i < heard_.size(); ++i)
+      ended[i % 2] += heard_[i]->ended;
+  }
+  EXPECT_EQ(ended[0], 4u);
+  EXPECT_EQ(ended[1], 4u);
+}
+
 /// With a clock, prompts beside answers take only as long as is allowed.
 TEST_F(BatcherTest, StepsLastNoLongerThanAllowed) {
-  // A step lasts 10 seconds and each prompt token adds 0.25: 20 tokens make it half as long again.
+  // A step lasts 10 seconds for each answer and each prompt token adds 0.33: beside one answer, 15
+  // tokens make it half as long again.
   BatcherOptions options;
   options.promptTokensBesideDecode = 1000;
   options.stepCostFactor = 1.5;
   options.clock = [&] {
     const Batcher::Totals &totals = batcher_->totals();
     return 10.0 * static_cast<double>(totals.generatedTokens) +
-           0.25 * static_cast<double>(totals.promptTokens);
+           0.33 * static_cast<double>(totals.promptTokens);
   };
-  make({}, options);
-  add(request(tinyText(4, 1), 190));
-  for (int i = 0; i < 5; ++i)
-    ASSERT_TRUE(batcher_->step().ok());
-  ScheduledRequest longOne = request(tinyText(150, 2), 1);
-  Heard &heard = add(longOne);
-  std::vector<uint64_t> pieces;
-  while (!heard.ended) {
-    const uint64_t before = batcher_->totals().promptTokens;
-    ASSERT_TRUE(batcher_->step().ok());
-    pieces.push_back(batcher_->totals().promptTokens - before);
+  for (const size_t longOnes : {1u, 2u}) {
+    make({}, options);
+    add(request(tinyText(4, 1), 190));
+    for (int i = 0; i < 5; ++i)
+      ASSERT_TRUE(batcher_->step().ok());
+    std::vector<ScheduledRequest> requests;
+    std::vector<Heard *> heard;
+    for (uint32_t i = 0; i < longOnes; ++i) {
+      requests.push_back(request(tinyText(150, 2 + i), 1));
+      heard.push_back(&add(requests.back()));
+    }
+    std::vector<uint64_t> pieces;
+    while (!heard[0]->ended) {
+      const uint64_t before = batcher_->totals().promptTokens;
+      ASSERT_TRUE(batcher_->step().ok());
+      pieces.push_back(batcher_->totals().promptTokens - before);
+    }
+    EXPECT_EQ(pieces[0], 4u); // nothing is known of them yet
+    // Where two wait for their prompts, prompts get twice the time.
+    for (size_t i = 1; i + 1 < pieces.size(); ++i)
+      EXPECT_EQ(pieces[i], longOnes == 1 ? 15u : 30u) << i;
+    ASSERT_NO_FATAL_FAILURE(runAll());
+    for (uint32_t i = 0; i < longOnes; ++i)
+      EXPECT_EQ(heard[i]->tokens[0], alone(requests[i]));
+    heard_.clear();
   }
-  EXPECT_EQ(pieces[0], 16u); // nothing is known of them yet
-  for (size_t i = 1; i + 1 < pieces.size(); ++i)
-    EXPECT_EQ(pieces[i], 20u) << i;
-  EXPECT_EQ(heard.tokens[0], alone(longOne));
+}
+
+/// As a batcher would: the step's tokens as they are said, at the costs that are given.
+std::vector<uint32_t> stepsOf(StepBudget &budget, int count, uint32_t answers, double plain,
+                              double perToken) {
+  std::vector<uint32_t> tokens;
+  for (int i = 0; i < count; ++i) {
+    tokens.push_back(budget.promptTokens(answers, 1));
+    budget.record(answers, tokens.back(), plain + tokens.back() * perToken);
+  }
+  return tokens;
 }
 
 TEST(StepBudget, FollowsTheTimesOfSteps) {
-  StepBudget budget(2, 64);
-  EXPECT_EQ(budget.promptTokens(), 16u);
-  for (int i = 0; i < 40; ++i) {
-    budget.record(0, 1.0);
-    budget.record(16, 1.0 + 16 * 0.04);
-  }
-  EXPECT_NEAR(budget.promptTokens(), 25u, 1);
-  budget.record(16, 1000.0); // one slow step changes little
-  EXPECT_GE(budget.promptTokens(), 20u);
-  for (int i = 0; i < 60; ++i)
-    budget.record(16, 1.0 + 16 * 0.001);
-  EXPECT_EQ(budget.promptTokens(), 64u);
-  for (int i = 0; i < 60; ++i)
-    budget.record(16, 1.0 + 16 * 10);
-  EXPECT_EQ(budget.promptTokens(), 16u);
-  budget.record(0, std::nan(""));
-  budget.record(8, -1);
-  EXPECT_EQ(budget.promptTokens(), 16u);
-  EXPECT_EQ(StepBudget(1, 64).promptTokens(), 64u);
-  EXPECT_EQ(StepBudget(2, 10).promptTokens(), 10u);
+  StepBudget budget(2, 64, 8);
+  std::vector<uint32_t> tokens = stepsOf(budget, 200, 1, 1.0, 0.3);
+  EXPECT_EQ(tokens[0], 0u); // what the answer alone takes
+  EXPECT_EQ(tokens[1], 4u);
+  for (size_t i = 2; i < tokens.size(); ++i)
+    EXPECT_TRUE(tokens[i] == 3 || (tokens[i] == 0 && tokens[i - 1] == 3)) << i;
+  EXPECT_LT(std::count(tokens.begin(), tokens.end(), 0u), 200 / 12);
+  EXPECT_EQ(budget.promptTokens(1, 4), 13u); // four wait for their prompts
+  budget.record(1, 3, 1000.0);               // one slow step changes little
+  EXPECT_GE(budget.promptTokens(1, 1), 2u);
+  // The machine becomes three times slower in the middle of a prompt: the relation is the same.
+  EXPECT_EQ(stepsOf(budget, 400, 1, 3.0, 0.9).back(), 3u);
+  // Prompt tokens become cheap, then dear: never none for long, whatever they cost.
+  EXPECT_EQ(stepsOf(budget, 300, 1, 3.0, 0.003).back(), 64u);
+  tokens = stepsOf(budget, 300, 1, 3.0, 30);
+  EXPECT_EQ(tokens[250], 1u);
+  EXPECT_GT(std::count(tokens.begin(), tokens.end(), 1u), 100);
+  // Of eight answers at once nothing is known yet; they take longer, and leave more room.
+  tokens = stepsOf(budget, 300, 8, 24.0, 2.9);
+  EXPECT_EQ(tokens[0], 0u);
+  EXPECT_EQ(tokens.back(), 8u);
+  EXPECT_EQ(budget.promptTokens(8, 4), 33u);
+  EXPECT_EQ(budget.promptTokens(8, 24), 64u);
+}
+
+TEST(StepBudget, WithoutTimesThatTellPromptsGoOn) {
+  StepBudget budget(2, 64, 8);
+  for (double seconds : {std::nan(""), -1.0, 0.0, std::numeric_limits<double>::infinity()})
+    for (int i = 0; i < 40; ++i) {
+      const uint32_t tokens = budget.promptTokens(2, 1);
+      budget.record(2, tokens, seconds);
+      EXPECT_TRUE(tokens == 4 || budget.promptTokens(2, 1) == 4) << i;
+    }
+  EXPECT_EQ(StepBudget(1, 64, 8).promptTokens(1, 1), 64u);
+  StepBudget few(2, 2, 8);
+  few.record(1, 0, 1.0);
+  EXPECT_EQ(few.promptTokens(1, 1), 2u);
 }
 
 std::string order(FairQueue<std::string> &queue, uint64_t cost, size_t count = 100) {

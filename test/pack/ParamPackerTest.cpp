@@ -51,14 +51,16 @@ struct Param {
 };
 
 /// All packed bytes; the sink's order is the file's.
-Result<std::vector<std::byte>> packed(const Param &param) {
+Result<std::vector<std::byte>> packed(const Param &param, unsigned threads = 1) {
   LLAMA4_ASSIGN_OR_RETURN(SourceParam source, param.find());
   std::vector<std::byte> out;
-  LLAMA4_RETURN_IF_ERROR(
-      packParam(param.spec, source, [&](std::span<const std::byte> bytes) -> Status {
+  LLAMA4_RETURN_IF_ERROR(packParam(
+      param.spec, source,
+      [&](std::span<const std::byte> bytes) -> Status {
         out.insert(out.end(), bytes.begin(), bytes.end());
         return {};
-      }));
+      },
+      threads));
   return out;
 }
 
@@ -69,6 +71,21 @@ std::vector<float> floats(std::span<const std::byte> bytes, size_t count) {
 }
 
 } // namespace
+
+TEST(ParamPacker, AnyNumberOfThreadsGivesTheSameBytes) {
+  Stored stored({700, 64}, counted(700 * 64)); // several blocks of rows and a part of one
+  Param param(stored, 700, 64);
+  param.spec.panels = true;
+  param.spec.encoding = Encoding::Q8_0;
+  auto one = packed(param);
+  ASSERT_TRUE(one.ok()) << one.status().message();
+  ASSERT_EQ(one->size(), paramBytes(param.spec));
+  for (unsigned threads : {2u, 3u, 16u}) {
+    auto many = packed(param, threads);
+    ASSERT_TRUE(many.ok()) << many.status().message();
+    EXPECT_EQ(*many, *one) << threads << " threads";
+  }
+}
 
 TEST(ParamPacker, PutsPermutedRowsBack) {
   Stored stored({4, 3}, counted(12)); // one head of four rows, stored 0, 2, 1, 3

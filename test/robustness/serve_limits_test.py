@@ -4,10 +4,12 @@ LLAMA4_BINARY_DIR says where the programs are, LLAMA4_TEST_DATA where test/data 
 """
 
 import concurrent.futures
+import http.client
 import json
 import pathlib
 import re
 import resource
+import select
 import signal
 import socket
 import sys
@@ -101,8 +103,7 @@ VALUES = ("-1", "0", "2147483648", "9223372036854775808", "18446744073709551616"
 class Limits(unittest.TestCase):
     @classmethod
     def setUpClass(cls):
-        cls.server = served.Server(MODEL, "--header-timeout-ms", 500, "--body-timeout-ms", 700, "--write-timeout-ms",
-                                   800, "--keep-alive-ms", 600)
+        cls.server = served.Server(MODEL)
         cls.addClassCleanup(cls.server.__exit__)
 
     def tearDown(self):
@@ -192,55 +193,69 @@ class Limits(unittest.TestCase):
             count += 1
         self.assertGreater(count, 220)
 
+    def test_errors_tell_nothing_of_the_machine(self):
+        for data in list(MALFORMED.values()) + [d for _, d in OTHER_STATUS.values()]:
+            self.assertIsNone(re.search(rb"0x[0-9a-f]{4}|/\w+/\w+/|exception|std::", self.server.raw(data)))
+
+
+class Slow(unittest.TestCase):
+    """Time limits, on servers of their own: a machine that is busy must not meet them elsewhere."""
+
     def test_slow_clients(self):
-        """Heads and bodies that never end, silence, a stream that nobody reads."""
+        """Heads and bodies that never end, and silence: each ends at its limit, and others don't notice."""
         slow = {"head": (b"GET /livez HT", 408), "body": (sized(LENGTH, b"{"), 408), "nothing": (b"", None)}
         for name, (data, status) in slow.items():
-            with concurrent.futures.ThreadPoolExecutor(50) as pool:
-                start = time.monotonic()
-                answers = [pool.submit(lambda data=data: (self.server.connect(5), data)) for _ in range(50)]
-                connections = [answer.result()[0] for answer in answers]
+            # If others had to wait, they would wait for the limit, whatever it is. The shortest one that a machine
+            # of this speed can tell from no waiting at all says so.
+            self.assertTrue(any(self.others_go_on(name, data, status, limit) for limit in (0.5, 2, 8, 30)), name)
+
+    def others_go_on(self, name, data, status, limit):
+        limits = [text for kind in ("header-timeout", "body-timeout", "keep-alive")
+                  for text in (f"--{kind}-ms", int(1000 * limit))]
+        with served.Server(MODEL, *limits) as server:
+            start = time.monotonic()
+            connections = [server.connect(10 * limit) for _ in range(50)]
+            for connection in connections:
+                connection.sendall(data)
+            for _ in range(20):
+                self.assertEqual(server.get("/livez")[0], 200)
+            if time.monotonic() - start > limit / 2:
                 for connection in connections:
-                    connection.sendall(data)
-                worst = 0
-                while time.monotonic() - start < 0.4:  # others don't notice
-                    asked = time.monotonic()
-                    self.assertEqual(self.server.get("/livez")[0], 200)
-                    worst = max(worst, time.monotonic() - asked)
-                self.assertLess(worst, 0.3)
-                for connection in connections:
-                    received = b""
-                    while chunk := connection.recv(1000):
-                        received += chunk
                     connection.close()
-                    self.assertEqual(status_of(received), status, name)
-                self.assertLess(time.monotonic() - start, 5)
+                return False
+            self.assertEqual(select.select(connections, [], [], 0)[0], [], name)  # all are still waited for
+            for connection in connections:
+                received = b""
+                while chunk := connection.recv(1000):
+                    received += chunk
+                connection.close()
+                self.assertEqual(status_of(received), status, name)
+            self.assertGreaterEqual(time.monotonic() - start, limit)
+            return True
 
     def test_streams_that_nobody_reads(self):
         body = json.dumps({"prompt": [[5, 6]] * 4, "n": 16, "max_tokens": 200, "ignore_eos": True, "stream": True,
                            "logprobs": 20}).encode()
-        before = self.server.memory()
-        connections = []
-        for _ in range(3):
-            connection = socket.socket()
-            connection.setsockopt(socket.SOL_SOCKET, socket.SO_RCVBUF, 4096)
-            connection.connect(("127.0.0.1", self.server.port))
-            connection.sendall(sized(str(len(body)).encode(), body))
-            connections.append(connection)
-        deadline = time.monotonic() + 60
-        while b'finished_reason="abort"' not in self.server.get("/metrics")[1] and time.monotonic() < deadline:
-            time.sleep(0.05)
-        self.assertIn(b'finished_reason="abort"', self.server.get("/metrics")[1])
-        while self.server.metric("llama4:num_requests_running") and time.monotonic() < deadline:
-            time.sleep(0.05)
-        self.assertEqual(self.server.metric("llama4:num_requests_running"), 0)
-        self.assertLess(self.server.memory() - before, 80 << 20)
-        for connection in connections:
-            connection.close()
-
-    def test_errors_tell_nothing_of_the_machine(self):
-        for data in list(MALFORMED.values()) + [d for _, d in OTHER_STATUS.values()]:
-            self.assertIsNone(re.search(rb"0x[0-9a-f]{4}|/\w+/\w+/|exception|std::", self.server.raw(data)))
+        with served.Server(MODEL, "--write-timeout-ms", 800) as server:
+            before = server.memory()
+            connections = []
+            for _ in range(3):
+                connection = socket.socket()
+                connection.setsockopt(socket.SOL_SOCKET, socket.SO_RCVBUF, 4096)
+                connection.connect(("127.0.0.1", server.port))
+                connection.sendall(sized(str(len(body)).encode(), body))
+                connections.append(connection)
+            deadline = time.monotonic() + 300
+            while b'finished_reason="abort"' not in server.get("/metrics")[1] and time.monotonic() < deadline:
+                time.sleep(0.05)
+            self.assertIn(b'finished_reason="abort"', server.get("/metrics")[1])
+            while server.metric("llama4:num_requests_running") and time.monotonic() < deadline:
+                time.sleep(0.05)
+            self.assertEqual(server.metric("llama4:num_requests_running"), 0)
+            self.assertLess(server.memory() - before, 80 << 20)
+            for connection in connections:
+                connection.close()
+            self.assertEqual(server.post(COMPLETE, json.loads(BODY))[0], 200)
 
 
 class Keys(unittest.TestCase):
@@ -268,19 +283,23 @@ class Load(unittest.TestCase):
 
     def test_overload(self):
         with served.Server(MODEL, "--max-num-seqs", 2, "--max-num-queued-reqs", 4) as server:
-            def ask(_):
-                start = time.monotonic()
-                status, headers, body = server.request("POST", COMPLETE, self.LONG)
-                return status, headers["Retry-After"], time.monotonic() - start, body
-            with concurrent.futures.ThreadPoolExecutor(60) as pool:
-                answers = list(pool.map(ask, range(60)))
+            # All are there when the server goes on, however slow the one who asks.
+            server.process.send_signal(signal.SIGSTOP)
+            connections = [http.client.HTTPConnection("127.0.0.1", server.port, timeout=600) for _ in range(60)]
+            for connection in connections:
+                connection.request("POST", COMPLETE, json.dumps(self.LONG))
+            server.process.send_signal(signal.SIGCONT)
+            responses = [connection.getresponse() for connection in connections]
+            answers = [(r.status, r.headers["Retry-After"], r.read()) for r in responses]
+            for connection in connections:
+                connection.close()
             counts = {status: sum(a[0] == status for a in answers) for status in (200, 503)}
             self.assertEqual(sum(counts.values()), 60)
             self.assertGreaterEqual(counts[200], 4)
             self.assertGreater(counts[503], 10)
-            for status, retry, _, body in answers:
+            for status, retry, _ in answers:
                 self.assertEqual(retry, "1" if status == 503 else None)
-            self.assertEqual(len({json.loads(a[3])["choices"][0]["text"] for a in answers if a[0] == 200}), 1)
+            self.assertEqual(len({json.loads(a[2])["choices"][0]["text"] for a in answers if a[0] == 200}), 1)
             self.assertEqual(server.metric("llama4:admission_rejections_total"), counts[503])
 
     def test_no_descriptors_left(self):
@@ -306,51 +325,63 @@ class Load(unittest.TestCase):
     def start_some(self, server, pool, count, **more):
         answers = [pool.submit(server.post, COMPLETE, {**self.LONG, **more}) for _ in range(count)]
         while server.metric("llama4:num_requests_running") + server.metric("llama4:num_requests_waiting") < count:
+            if any(answer.done() for answer in answers):
+                break  # the first were faster than the last are sent
             time.sleep(0.005)
         return answers
 
-    def test_drain(self):
-        with served.Server(MODEL) as server, concurrent.futures.ThreadPoolExecutor(50) as pool:
-            answers = self.start_some(server, pool, 50)
-            server.terminate()
-            time.sleep(0.05)
-            seen = set()
-            for _ in range(3):
-                try:
-                    seen.add(server.get("/readyz")[0])
-                    status, headers, _ = server.request("POST", COMPLETE, self.LONG)
-                    self.assertEqual((status, headers["Retry-After"]), (503, "1"))
-                    self.assertEqual(server.get("/livez")[0], 200)
-                except (ConnectionError, OSError):
-                    break
-            self.assertLessEqual(seen, {503})
-            for answer in answers:
-                self.assertEqual(answer.result()[0], 200)
-            self.assertEqual(server.wait(), 0)
+    def end_begun(self, server):
+        """Returns when the server knows that it shall end; False where it has ended by then."""
+        while True:
+            try:
+                if server.get("/readyz")[0] == 503:
+                    return True
+            except (OSError, http.client.HTTPException):
+                return False
+            time.sleep(0.005)
 
-    def test_second_signal(self):
-        with served.Server(MODEL) as server, concurrent.futures.ThreadPoolExecutor(50) as pool:
+    def test_drain(self):
+        """What runs is answered, what comes is refused, then it ends."""
+        with served.Server(MODEL, "--drain-seconds", 600) as server, concurrent.futures.ThreadPoolExecutor(50) as pool:
             answers = self.start_some(server, pool, 50, n=4)
             server.terminate()
-            time.sleep(0.1)
-            start = time.monotonic()
+            if self.end_begun(server):
+                for _ in range(3):
+                    try:
+                        status, headers, _ = server.request("POST", COMPLETE, self.LONG)
+                        self.assertEqual((status, headers["Retry-After"]), (503, "1"))
+                        self.assertEqual(server.get("/livez")[0], 200)
+                    except (OSError, http.client.HTTPException):
+                        break
+            for answer in answers:
+                # Who was still on the way when the signal came is refused like all others.
+                status, body = answer.result()
+                self.assertIn((status, body.get("error", {}).get("code")), ((200, None), (503, "draining")))
+            self.assertGreater(sum(answer.result()[0] == 200 for answer in answers), 0)
+            self.assertEqual(server.wait(60), 0)
+
+    def test_second_signal(self):
+        """It ends without waiting for what runs, which the first signal would have let it do for minutes."""
+        with served.Server(MODEL, "--drain-seconds", 600) as server, concurrent.futures.ThreadPoolExecutor(50) as pool:
+            answers = self.start_some(server, pool, 50, n=16)
             server.terminate()
-            self.assertEqual(server.wait(), 69)
-            self.assertLess(time.monotonic() - start, 1)
+            self.assertTrue(self.end_begun(server))
+            server.terminate()
+            self.assertEqual(server.wait(60), 69)
+            cut = 0
             for answer in answers:
                 try:
                     answer.result()
-                except (OSError, json.JSONDecodeError, Exception):  # noqa: BLE001, cut off
-                    pass
+                except (OSError, http.client.HTTPException):
+                    cut += 1
+            self.assertGreater(cut, 0)
 
     def test_idle_server_stops_at_once(self):
         for number in (signal.SIGTERM, signal.SIGINT):
-            with served.Server(MODEL) as server:
-                with server.connect():  # somebody is still there
+            with served.Server(MODEL, "--drain-seconds", 600, "--header-timeout-ms", 600_000) as server:
+                with server.connect():  # somebody is still there, and may be for ten minutes
                     server.process.send_signal(number)
-                    start = time.monotonic()
-                    self.assertEqual(server.wait(), 0)
-                    self.assertLess(time.monotonic() - start, 1)
+                    self.assertEqual(server.wait(60), 0)
 
     def test_wrong_options(self):
         import subprocess

@@ -2,9 +2,15 @@
 
 #include "runtime/base/ThreadPool.h"
 
+#include "runtime/base/TimeSlice.h"
+
 #include <chrono>
 #include <gtest/gtest.h>
 #include <numeric>
+#include <sched.h>
+#include <sys/resource.h>
+#include <sys/syscall.h>
+#include <unistd.h>
 
 namespace llama4 {
 namespace {
@@ -92,6 +98,38 @@ TEST(ThreadPool, DefaultsAndLimits) {
   auto many = ThreadPool::create(1025);
   ASSERT_FALSE(many.ok());
   EXPECT_EQ(many.status().kind(), StatusKind::Usage);
+}
+
+/// The time slice of the calling thread in nanoseconds, 0 where the system has none.
+uint64_t sliceNow() {
+  struct {
+    uint32_t size, policy;
+    uint64_t flags;
+    int32_t nice;
+    uint32_t priority;
+    uint64_t runtime, deadline, period;
+  } attributes = {};
+  EXPECT_EQ(::syscall(SYS_sched_getattr, 0, &attributes, sizeof(attributes), 0), 0);
+  return attributes.runtime;
+}
+
+TEST(TimeSlice, IsWhatWasAskedForAndNothingElseChanges) {
+  const bool known = sliceNow() != 0; // Linux 6.12 and later
+  if (!known)
+    GTEST_SKIP() << "this system has no time slices to ask for";
+  std::thread([] {
+    ASSERT_EQ(::setpriority(PRIO_PROCESS, 0, 3), 0); // of this thread alone
+    askForTimeSlice(std::chrono::microseconds(700));
+    EXPECT_EQ(sliceNow(), 700'000u);
+    EXPECT_EQ(::getpriority(PRIO_PROCESS, 0), 3);
+    EXPECT_EQ(::sched_getscheduler(0), SCHED_OTHER);
+  }).join();
+  const uint64_t mine = sliceNow();
+  auto pool = ThreadPool::create(2).take();
+  uint64_t theirs[2] = {};
+  pool->run([&](unsigned worker) { theirs[worker] = sliceNow(); });
+  EXPECT_EQ(theirs[0], mine); // the caller's is the caller's affair
+  EXPECT_EQ(std::chrono::nanoseconds(theirs[1]), ThreadPool::timeSlice);
 }
 
 // Not a limit (the machine may be busy), a number for the log.

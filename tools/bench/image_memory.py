@@ -18,36 +18,20 @@ import tempfile
 import numpy as np
 from PIL import Image
 
-MLLAMA = {
-    "architectures": ["MllamaForConditionalGeneration"], "model_type": "mllama",
-    "image_token_index": 32000, "torch_dtype": "bfloat16",
-    "text_config": {
-        "model_type": "mllama_text_model", "vocab_size": 32000, "hidden_size": 4096,
-        "num_hidden_layers": 2, "num_attention_heads": 32, "num_key_value_heads": 8,
-        "intermediate_size": 14336, "rms_norm_eps": 1e-5, "rope_theta": 500000.0,
-        "max_position_embeddings": 131072, "cross_attention_layers": [1],
-        "tie_word_embeddings": False, "torch_dtype": "bfloat16"},
-    "vision_config": {
-        "model_type": "mllama_vision_model", "hidden_size": 1280, "num_hidden_layers": 2,
-        "num_global_layers": 1, "attention_heads": 16, "num_channels": 3,
-        "intermediate_size": 5120, "vision_output_dim": 2560, "image_size": 560, "patch_size": 14,
-        "norm_eps": 1e-5, "max_num_tiles": 4, "intermediate_layers_indices": [0],
-        "supported_aspect_ratios": [[1, 1], [1, 2], [1, 3], [1, 4], [2, 1], [2, 2], [3, 1], [4, 1]]}}
+from shapes import SCOUT_VISION_TOWER, shape
+
+# Few layers and a small vocabulary: memory is judged by its plan, not by its size.
+MLLAMA = shape("llama-3.2-11b-vision", num_hidden_layers=2, vocab_size=32000)
+MLLAMA["image_token_index"] = 32000
+MLLAMA["vision_config"] |= {"num_hidden_layers": 2, "num_global_layers": 1,
+                            "vision_output_dim": 2560, "intermediate_layers_indices": [0]}
 SCOUT = {
     "architectures": ["Llama4ForConditionalGeneration"], "model_type": "llama4",
     "image_token_index": 1000, "torch_dtype": "bfloat16", "tie_word_embeddings": False,
-    "text_config": {
-        "model_type": "llama4_text", "hidden_size": 5120, "intermediate_size": 8192,
-        "intermediate_size_mlp": 16384, "num_hidden_layers": 1, "num_attention_heads": 40,
-        "num_key_value_heads": 8, "head_dim": 128, "vocab_size": 32000, "num_local_experts": 2,
-        "num_experts_per_tok": 1, "interleave_moe_layer_step": 1, "attention_chunk_size": 8192,
-        "max_position_embeddings": 1048576, "use_qk_norm": True, "rms_norm_eps": 1e-5,
-        "rope_theta": 500000.0, "no_rope_layers": []},
-    "vision_config": {
-        "model_type": "llama4_vision_model", "hidden_size": 1408, "intermediate_size": 5632,
-        "num_hidden_layers": 2, "num_attention_heads": 16, "num_channels": 3, "image_size": 336,
-        "patch_size": 14, "pixel_shuffle_ratio": 0.5, "projector_input_dim": 4096,
-        "projector_output_dim": 4096, "vision_output_dim": 4096, "rope_theta": 10000}}
+    "text_config": shape("scout", num_hidden_layers=1, vocab_size=32000, num_local_experts=2,
+                         bos_token_id=1, eos_token_id=[2]),
+    "vision_config": SCOUT_VISION_TOWER | {"num_hidden_layers": 2}}
+del SCOUT["text_config"]["architectures"]
 OPTIONS = ["--synthetic-weights", "random:1", "--quantization-encoding", "q4_0", "--max-batch-size",
            "1", "--max-step-tokens", "64"]
 

@@ -17,18 +17,9 @@ import sys
 import tempfile
 import time
 
+from shapes import compile_config, shape
+
 ROOT = pathlib.Path(__file__).resolve().parents[2]
-CONFIG = {"architectures": ["Llama4ForCausalLM"], "model_type": "llama4_text",
-          "hidden_size": 5120, "intermediate_size": 8192, "intermediate_size_mlp": 16384,
-          "num_attention_heads": 40, "num_key_value_heads": 8, "head_dim": 128,
-          "vocab_size": 202048, "num_local_experts": 16, "num_experts_per_tok": 1,
-          "interleave_moe_layer_step": 1, "max_position_embeddings": 10485760,
-          "attention_chunk_size": 8192, "use_qk_norm": True, "rms_norm_eps": 1e-5,
-          "rope_theta": 500000.0, "attn_temperature_tuning": 4, "attn_scale": 0.1,
-          "floor_scale": 8192, "no_rope_layers": [], "torch_dtype": "bfloat16",
-          "rope_scaling": {"rope_type": "llama3", "factor": 16.0, "low_freq_factor": 1.0,
-                           "high_freq_factor": 1.0, "original_max_position_embeddings": 8192},
-          "bos_token_id": 200000, "eos_token_id": [200001, 200007, 200008]}
 
 
 def run(program, *arguments):
@@ -49,11 +40,10 @@ def main():
     options = parser.parse_args()
     with tempfile.TemporaryDirectory() as folder:
         folder = pathlib.Path(folder)
-        config = CONFIG | {"num_hidden_layers": options.layers}
-        (folder / "config.json").write_text(json.dumps(config))
+        config = shape("scout", num_hidden_layers=options.layers)
         start = time.monotonic()
-        run(options.bin / "llama4-compile", folder, "-o", folder / "m.l4x", "--synthetic-weights",
-            "random:1", "--quantization-encoding", options.encoding, "--max-length", 4096)
+        compile_config(config, folder / "m.l4x", options.bin / "llama4-compile", options.encoding,
+                       options=("--max-length", 4096))
         seconds = time.monotonic() - start
         report = json.loads(run(options.bin / "llama4-run", "bench", folder / "m.l4x", "--json",
                                 "--profile", "--prompt-tokens", 64, "--new-tokens", 16, "--runs", 3,

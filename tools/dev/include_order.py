@@ -59,7 +59,8 @@ WITH_MLIR = ("dialects", "passes", "compiler/import", "compiler/reference", "com
 MLIR_FREE = tuple(f"dialects/lm/{name}" for name in (
     "Shape.h", "Shape.cpp", "ShapeChecks.h", "VisionShape.h", "VisionShape.cpp"))
 # The only rooms that name an instruction set; the device finds out which one the machine has.
-WITH_INTRINSICS = ("compiler/microkernels", "compiler/target")
+WITH_INTRINSICS = ("compiler/microkernels", "compiler/target",
+                   "runtime/device/cpu/ProbeKernels.cpp")  # rates of instructions
 WITH_CPUID = WITH_INTRINSICS + ("runtime/device/cpu", "tools/bench", "test")
 
 INCLUDE = re.compile(r'^\s*(?:#\s*)?include\s+(["<])([^">]+)[">]')

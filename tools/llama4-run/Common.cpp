@@ -35,6 +35,13 @@ void addModelOptions(CLI::App &command, ModelOptions &options) {
       ->group("Machine");
   command
       .add_option(
+          "--weights", options.weights,
+          "map: as the file is mapped; copy: copied into huge pages at start; auto: mapped, "
+          "copied beside a long run where the mapping has no huge pages (default: map)")
+      ->check(CLI::IsMember({"map", "copy", "auto"}))
+      ->group("Machine");
+  command
+      .add_option(
           "-b,--prefill-chunk-size,--max-ce-batch-size,--batch-size,--max-num-batched-tokens",
           options.prefillChunk,
           "most prompt tokens of a sequence in one step (default: as compiled)")
@@ -62,7 +69,31 @@ Result<EngineOptions> engineOptions(const ModelOptions &options) {
   if (!options.memory.empty()) {
     LLAMA4_ASSIGN_OR_RETURN(engine.memory, parseMemorySize(options.memory));
   }
+  engine.weights.form = options.weights == "map"    ? WeightsForm::Map
+                        : options.weights == "copy" ? WeightsForm::Copy
+                                                    : WeightsForm::Auto;
   return engine;
+}
+
+std::string describeWeights(const Program &program) {
+  const WeightsReport report = program.weightsReport();
+  std::string text = humanBytes(report.bytes);
+  switch (report.form) {
+  case WeightsReport::Form::Mapped:
+    text += ", mapped from the file";
+    break;
+  case WeightsReport::Form::Copying:
+    text += ", of them " + humanBytes(report.copied) + " copied to memory";
+    break;
+  case WeightsReport::Form::Copied:
+    text += ", copied to memory";
+    break;
+  case WeightsReport::Form::MadeUp:
+    text += ", made up in memory";
+    break;
+  }
+  text += ", " + humanBytes(report.inHugePages) + " in huge pages";
+  return report.reason.empty() ? text : text + " (" + report.reason + ")";
 }
 
 int &exitCodeWhenDone() {

@@ -39,6 +39,7 @@ struct ModelOptions {
   std::string cpuLevel;
   uint32_t prefillChunk = 0;
   std::string memory;
+  std::string weights = "map"; ///< "map", "copy" or "auto"
 };
 
 /// MODEL only.
@@ -55,8 +56,11 @@ struct Session {
 /// Compiles a checkpoint where MODEL is one, and loads the program.
 Result<std::shared_ptr<const Program>> loadModel(const std::string &model);
 Result<Session> openSession(const ModelOptions &options);
-/// The engine limits that --memory asks for.
+/// The engine limits that --memory asks for, and what --weights does.
 Result<EngineOptions> engineOptions(const ModelOptions &options);
+
+/// "695.4 MB, copied to memory, 694.2 MB in huge pages": where the weights are at the moment.
+std::string describeWeights(const Program &program);
 
 /// What the program returns when its action has ended well: 0 unless the action sets it.
 int &exitCodeWhenDone();

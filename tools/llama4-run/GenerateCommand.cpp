@@ -166,8 +166,10 @@ Status run(const GenerateOptions &options) {
     result.generation = std::move(generations[i]);
     printer.finish(result);
   }
-  if (options.output.timings)
+  if (options.output.timings) {
     printTimings(result);
+    note("weights " + describeWeights(*session.program));
+  }
   return {};
 }
 

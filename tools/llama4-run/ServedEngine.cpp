@@ -60,11 +60,11 @@ void addServedEngineOptions(CLI::App &command, ServedEngineOptions &options) {
 
 static std::string summaryOf(const Engine &engine) {
   const Engine::Memory memory = engine.memory();
-  return format("weights %s, transients %s, cache %s; at most %u sequences at once, each of at "
+  return format("weights %s; transients %s, cache %s; at most %u sequences at once, each of at "
                 "most %llu tokens",
-                humanBytes(memory.weights).c_str(), humanBytes(memory.arena + memory.step).c_str(),
-                humanBytes(memory.cache).c_str(), engine.maxSequences(),
-                static_cast<unsigned long long>(engine.maxLength()));
+                describeWeights(engine.program()).c_str(),
+                humanBytes(memory.arena + memory.step).c_str(), humanBytes(memory.cache).c_str(),
+                engine.maxSequences(), static_cast<unsigned long long>(engine.maxLength()));
 }
 
 Result<ServedEngine> openServedEngine(const ServedEngineOptions &options) {
