@@ -14,7 +14,7 @@ usage: ./setup.sh deps | build | demo | test [--full] | clean [--all]
   deps    Debian packages, .venv with pinned Python packages, the demo model,
           Meta's tokenizers (for tests, from PyPI llama-models)
   build   the programs llama4-compile, llama4-run and llama4-opt, in build/bin
-  demo    compile SmolLM2 (135M) and ask it a question
+  demo    compile llama4-demo, a tiny Llama 4 that sees, and ask it about a picture
   test    checks of the source, then all tests; --full adds the sanitizers' builds,
           10,000 mutants of each parser, fuzzing, damage from outside and mutations
           of the code, and writes docs/measurements/<date>-full.md
@@ -165,16 +165,24 @@ seconds_since() { awk -v a="$1" -v b="$EPOCHREALTIME" 'BEGIN { printf "%.2f s", 
 
 demo() {
   build
-  local start question="What is the capital of France?"
+  local start picture=models/demo/pictures/shapes.png question="Describe the picture."
   export LC_ALL=C
   start=$EPOCHREALTIME
-  build/bin/llama4-compile "${LLAMA4_SMOLLM2:-$demo_model}" -o build/smollm2.l4x
-  compile_time=$(seconds_since "$start")
-  echo "> $question"
-  start=$EPOCHREALTIME
-  build/bin/llama4-run generate build/smollm2.l4x --prompt "$question"
-  echo
-  say "compiled in $compile_time, loaded and answered in $(seconds_since "$start")"
+  build/bin/llama4-compile models/demo/llama4-demo -o build/llama4-demo.l4x
+  say "compiled in $(seconds_since "$start")"
+  echo "> [$picture] $question"
+  build/bin/llama4-run generate build/llama4-demo.l4x --image "$picture" --prompt "$question" --timings
+  cat >&2 <<TEXT
+
+Next:
+  build/bin/llama4-run chat build/llama4-demo.l4x          then: /image $picture
+                                                           and: How many stars are there?
+  build/bin/llama4-run generate build/llama4-demo.l4x --image YOURS.png --prompt "What do you see?"
+                                                           (it knows five shapes and six colours)
+  build/bin/llama4-compile FOLDER -o model.l4x             a real checkpoint: safetensors or .gguf
+  build/bin/llama4-run chat model.l4x
+  build/bin/llama4-run serve model.l4x --port 8080         OpenAI's API
+TEXT
 }
 
 #---------------------------------------------------------------------------------------- test
@@ -280,7 +288,7 @@ full_asan() {
 # Threads: the pool, the device, the engine, the server.
 full_tsan() {
   compile tsan build-tsan llama4_runtime_test llama4_engine_test llama4_service_test llama4-run || return
-  TSAN_OPTIONS=halt_on_error=1 LLAMA4_WATCHED=1 on_programs build-tsan test/clients/test_serve.py || return
+  TSAN_OPTIONS="halt_on_error=1 suppressions=$root/test/robustness/tsan.supp" watched_server build-tsan || return
   LLAMA4_SCHEDULER_OPERATIONS=10000 run_tests tsan build-tsan -R '^llama4_(runtime|engine|service)_test$' || return
   note=$(verdict build-tsan)
 }
@@ -334,7 +342,7 @@ full_robustness() {
 # The server whose every access, or every lock, is watched, under the tests of its clients and limits.
 watched_server() {
   local folder=$1 script
-  for script in clients/test_serve clients/test_api robustness/serve_limits_test \
+  for script in clients/test_serve clients/test_api clients/test_images robustness/serve_limits_test \
     robustness/serve_streams_test robustness/serve_operation_test; do
     LLAMA4_WATCHED=1 on_programs "$folder" "test/$script.py" || return
   done

@@ -1,6 +1,6 @@
-"""Conversations as tensors, in the chat format.
+"""Conversations as tensors, in a family's chat format.
 
-`rows` are the places whose logits are the tokens of an answer and the <|eot|> behind it; padding
+`rows` are the places whose logits are the tokens of an answer and the end behind it; padding
 has weight 0. Tiles of all conversations lie one behind the other, in the order of their
 placeholders.
 """
@@ -9,46 +9,46 @@ import dataclasses
 import numpy as np
 import torch
 
-import checkpoint
 import heads
 import samples
-import vocabulary
 
 
 @dataclasses.dataclass
 class Batch:
     pixels: torch.Tensor | None  # f32[P, 3, S, S]; None if no conversation has a picture
     cells: torch.Tensor  # i64[P, 9, 2], see heads.py
+    shapes: list  # of each picture, (rows, columns) of tiles
     ids: torch.Tensor  # i64[B, T]
-    patches: torch.Tensor  # bool[B, T]
+    marks: torch.Tensor  # bool[B, T]: where a picture or a row of it stands
     references: torch.Tensor  # i64[B, T, heads.References.COLUMNS]
     rows: torch.Tensor  # i64[B, K]
     targets: torch.Tensor  # i64[B, K]
     weights: torch.Tensor  # f32[B, K]
     turns: torch.Tensor  # i64[B, K], the number of the turn in the batch; -1 for padding
     kinds: list  # of the turns
+    counts: list  # of each conversation, (its pictures, their tiles)
+
+    def of(self, i):
+        """(pixels, shapes) of conversation i; (None, []) if it has no picture."""
+        (pictures, tiles), before = self.counts[i], self.counts[:i]
+        picture, tile = (sum(count[k] for count in before) for k in (0, 1))
+        pixels = self.pixels[tile:tile + tiles] if tiles else None
+        return pixels, self.shapes[picture:picture + pictures]
 
 
-# What Llama 4's image processor makes of a byte: it scales and normalises in bfloat16.
-LEVELS = (((torch.arange(256).to(torch.bfloat16) * (1 / 255)) - 0.5) / 0.5).float()
-
-
-def normalise(pictures):
-    """u8[N, S, S, 3] to f32[N, 3, S, S] in [-1, 1]."""
-    return LEVELS[torch.from_numpy(pictures).permute(0, 3, 1, 2).long()].contiguous()
+# Of the tokens of an answer: long ones count less, those of whose tokens one alone is hard more.
+WEIGHTS = {"describe": 0.8, "relation": 3}
 
 
 class Builder:
-    """Makes batches; texts are encoded once."""
+    """Makes batches for a family (see families.py); texts are encoded once."""
 
-    def __init__(self):
-        self.tokenizer = vocabulary.load()
+    def __init__(self, family):
+        self.family, tokens = family, family.tokens
+        self.tokenizer = tokens.tokenizer
         self.known = {}
-        token = checkpoint.special
-        self.begin, self.end, self.patch = (token(f"<|{name}|>") for name in
-                                            ("begin_of_text", "eot", "patch"))
-        self.head = {role: [token("<|header_start|>"), *self.encode(role), token("<|header_end|>"),
-                            *self.encode("\n\n")]
+        self.begin, self.end, self.mark = tokens.begin, tokens.end, tokens.image
+        self.head = {role: [tokens.start, *self.encode(role), tokens.stop, *self.encode("\n\n")]
                      for role in ("user", "assistant", "system", "ipython")}
         self.references = heads.References(self.encode)
 
@@ -59,16 +59,6 @@ class Builder:
             self.known[text] = self.tokenizer.encode(text, add_special_tokens=False).ids
         return self.known[text]
 
-    def image(self, rows, columns):
-        """The placeholders of an image, tiles row by row, the whole image last."""
-        token = checkpoint.special
-        tile = [self.patch] * checkpoint.IMAGE_TOKENS
-        row = (tile + [token("<|tile_x_separator|>")]) * columns
-        row[-1] = token("<|tile_y_separator|>")
-        tiles = row * rows if rows * columns > 1 else []
-        return [token("<|image_start|>"), *tiles, token("<|image|>"), *tile,
-                token("<|image_end|>")]
-
     def opening(self, sample):
         """The ids before the first question."""
         ids = [self.begin]
@@ -76,7 +66,7 @@ class Builder:
             ids += self.head["system"] + self.encode(sample.system) + [self.end]
         ids += self.head["user"]
         for rows, columns in sample.images:
-            ids += self.image(rows, columns)
+            ids += self.family.placeholders(rows, columns)
         return ids
 
     def prompt(self, sample, number):
@@ -114,7 +104,7 @@ class Builder:
         talks = [self.conversation(s, terse, longest) for s in drawn]
         length = max(len(ids) for ids, _, _ in talks)
         count = max(len(wanted) for _, wanted, _ in talks)
-        ids = np.full((len(talks), length), checkpoint.special("<|finetune_right_pad|>"), np.int64)
+        ids = np.full((len(talks), length), self.family.tokens.pad, np.int64)
         rows, targets = (np.zeros((len(talks), count), np.int64) for _ in range(2))
         weights = np.zeros((len(talks), count), np.float32)
         turn = np.full((len(talks), count), -1, np.int64)
@@ -126,12 +116,22 @@ class Builder:
                 references[i, :len(row)] = self.references.labels(row, drawn[i].scene)
             for k, (place, token, of) in enumerate(wanted):
                 rows[i, k], targets[i, k], turn[i, k] = place, token, len(kinds) + of
-                weights[i, k] = 0.8 if drawn[i].turns[of][0] == "describe" else 1
+                weights[i, k] = WEIGHTS.get(drawn[i].turns[of][0], 1)
             kinds += [kind for kind, _, _ in drawn[i].turns[:number]]
-        tiles = [tile for s in drawn for tile in s.tiles]
-        cells = [c for s in drawn for c in s.cells]
+        tiles = [self.family.tiles(s.images, s.tiles) for s in drawn]
+        counts = [(len(s.images), len(of)) for s, of in zip(drawn, tiles)]
+        tiles = sum(tiles, [])
+        cells = [x for s in drawn for x in self.family.tiles(s.images, s.cells)]
         tensor = torch.from_numpy
-        return Batch(normalise(np.stack(tiles)) if tiles else None,
-                     tensor(np.stack(cells)) if tiles else None, tensor(ids),
-                     tensor(ids == self.patch), tensor(references), tensor(rows), tensor(targets),
-                     tensor(weights), tensor(turn), kinds)
+        return Batch(self.family.normalise(np.stack(tiles)) if tiles else None,
+                     tensor(np.stack(cells)) if tiles else None,
+                     [shape for s in drawn for shape in s.images], tensor(ids),
+                     tensor(ids == self.mark), tensor(references), tensor(rows), tensor(targets),
+                     tensor(weights), tensor(turn), kinds, counts)
+
+    def inputs(self, drawn, prompts):
+        """transformers' inputs of prompts (ids, all of one length) about samples with pictures of
+        the same shapes."""
+        tiles = [tile for s in drawn for tile in self.family.tiles(s.images, s.tiles)]
+        pixels = self.family.normalise(np.stack(tiles)) if tiles else None
+        return self.family.inputs(torch.tensor(prompts), pixels, drawn[0].images)

@@ -1,41 +1,20 @@
-"""The configuration of `llama4-demo`, its initial weights, and how it is saved.
+"""The configuration of `llama4-demo`, its initial weights, its inputs, how it is saved.
 
 The layout is that of the published Llama 4 checkpoints; only the sizes differ. 5,939,456 parameters
 are 11.9 MB in bfloat16. Hidden widths are multiples of 256, so that blocks of 256 (q4_k) fit.
 """
-import json
-import os
-
 import torch
 from transformers import Llama4Config, Llama4ForConditionalGeneration
 
+import folder
 import scenes
 import vocabulary
 
 PATCH = 14
 IMAGE_TOKENS = (scenes.SIDE // PATCH // 2) ** 2  # a tile's, after the pixel shuffle
-
-# As the published format: every message ends with <|eot|>; content is a text or a list of parts.
-CHAT_TEMPLATE = """{{- bos_token }}
-{%- for message in messages %}
-{{- '<|header_start|>' + message['role'] + '<|header_end|>\\n\\n' }}
-{%- if message['content'] is string %}
-{{- message['content'] }}
-{%- else %}
-{%- for part in message['content'] %}
-{%- if part['type'] == 'image' %}
-{{- '<|image|>' }}
-{%- elif part['type'] == 'text' %}
-{{- part['text'] }}
-{%- endif %}
-{%- endfor %}
-{%- endif %}
-{{- '<|eot|>' }}
-{%- endfor %}
-{%- if add_generation_prompt %}
-{{- '<|header_start|>assistant<|header_end|>\\n\\n' }}
-{%- endif %}
-"""
+TOKENS = vocabulary.Tokens(
+    vocabulary.SPECIAL, begin="<|begin_of_text|>", start="<|header_start|>",
+    stop="<|header_end|>", end="<|eot|>", pad="<|finetune_right_pad|>", image="<|patch|>")
 
 PREPROCESSOR = {
     "image_processor_type": "Llama4ImageProcessorFast",
@@ -47,13 +26,8 @@ PREPROCESSOR = {
 }
 
 
-def special(name):
-    """The id of a special token."""
-    return vocabulary.SIZE - len(vocabulary.SPECIAL) + vocabulary.SPECIAL.index(name)
-
-
 def configuration():
-    ends = [special(s) for s in ("<|end_of_text|>", "<|eom|>", "<|eot|>")]
+    ends = [TOKENS.special(s) for s in ("<|end_of_text|>", "<|eom|>", "<|eot|>")]
     text = dict(
         vocab_size=vocabulary.SIZE, hidden_size=256, num_hidden_layers=4, num_attention_heads=4,
         num_key_value_heads=2, head_dim=64, intermediate_size=256, intermediate_size_mlp=512,
@@ -62,8 +36,7 @@ def configuration():
         attn_temperature_tuning=True, floor_scale=8192, attn_scale=0.1,
         max_position_embeddings=4096, rms_norm_eps=1e-5, tie_word_embeddings=False,
         rope_parameters={"rope_type": "default", "rope_theta": 500000.0},
-        bos_token_id=special("<|begin_of_text|>"), eos_token_id=ends,
-        pad_token_id=special("<|finetune_right_pad|>"))
+        bos_token_id=TOKENS.begin, eos_token_id=ends, pad_token_id=TOKENS.pad)
     vision = dict(
         hidden_size=256, num_hidden_layers=2, num_attention_heads=4, intermediate_size=1024,
         image_size=scenes.SIDE, patch_size=PATCH, pixel_shuffle_ratio=0.5, projector_input_dim=256,
@@ -71,8 +44,9 @@ def configuration():
         rope_parameters={"rope_type": "default", "rope_theta": 10000.0})
     return Llama4Config(
         text_config=text, vision_config=vision, tie_word_embeddings=False,
-        boi_token_index=special("<|image_start|>"), eoi_token_index=special("<|image_end|>"),
-        image_token_index=special("<|patch|>"), architectures=["Llama4ForConditionalGeneration"])
+        boi_token_index=TOKENS.special("<|image_start|>"),
+        eoi_token_index=TOKENS.special("<|image_end|>"), image_token_index=TOKENS.image,
+        architectures=["Llama4ForConditionalGeneration"])
 
 
 @torch.no_grad()
@@ -107,34 +81,42 @@ def create(seed):
     return model
 
 
-def save(state, folder):
+def save(state, place):
     """Writes the folder: `state` are float32 weights by name, stored as bfloat16."""
-    os.makedirs(folder, exist_ok=True)
     model = Llama4ForConditionalGeneration(configuration())
     model.load_state_dict(state, strict=True)
-    for p in model.parameters():  # not model.to(): that would spoil the complex table of the tower
-        p.data = p.data.to(torch.bfloat16)
-    model.config.dtype = "bfloat16"
-    model.generation_config.do_sample = False
-    model.generation_config.bos_token_id = special("<|begin_of_text|>")
-    model.generation_config.eos_token_id = model.config.text_config.eos_token_id
-    model.generation_config.pad_token_id = special("<|finetune_right_pad|>")
-    model.save_pretrained(folder)
-    vocabulary.load().save(os.path.join(folder, "tokenizer.json"))
+    folder.save(model, TOKENS, place, PREPROCESSOR, "Llama4Processor", {
+        "patch_size": PATCH, "image_token": "<|image|>", "fake_image_token": "<|image|>",
+        "pixel_shuffle_ratio": 0.5})
 
-    def write(name, content):
-        with open(os.path.join(folder, name), "w", encoding="utf-8") as f:
-            f.write(content if isinstance(content, str) else json.dumps(content, indent=2) + "\n")
 
-    write("chat_template.jinja", CHAT_TEMPLATE)
-    write("preprocessor_config.json", PREPROCESSOR)
-    write("processor_config.json", {
-        "processor_class": "Llama4Processor", "patch_size": PATCH, "image_token": "<|image|>",
-        "fake_image_token": "<|image|>", "pixel_shuffle_ratio": 0.5,
-        "image_processor": {k: v for k, v in PREPROCESSOR.items() if k != "processor_class"}})
-    write("tokenizer_config.json", {
-        "tokenizer_class": "TokenizersBackend", "backend": "tokenizers",
-        "bos_token": "<|begin_of_text|>", "eos_token": "<|eot|>",
-        "pad_token": "<|finetune_right_pad|>", "clean_up_tokenization_spaces": False,
-        "model_input_names": ["input_ids", "attention_mask"], "model_max_length": 4096,
-        "processor_class": "Llama4Processor"})
+# --- inputs ---------------------------------------------------------------------------------------
+
+# What Llama 4's image processor makes of a byte: it scales and normalises in bfloat16.
+LEVELS = (((torch.arange(256).to(torch.bfloat16) * (1 / 255)) - 0.5) / 0.5).float()
+
+
+def normalise(pictures):
+    """u8[N, S, S, 3] to f32[N, 3, S, S] in [-1, 1]."""
+    return LEVELS[torch.from_numpy(pictures).permute(0, 3, 1, 2).long()].contiguous()
+
+
+def placeholders(rows, columns):
+    """The ids that stand for an image: tiles row by row, the whole image last."""
+    token = TOKENS.special
+    tile = [TOKENS.image] * IMAGE_TOKENS
+    row = (tile + [token("<|tile_x_separator|>")]) * columns
+    row[-1] = token("<|tile_y_separator|>")
+    parts = row * rows if rows * columns > 1 else []
+    return [token("<|image_start|>"), *parts, token("<|image|>"), *tile, token("<|image_end|>")]
+
+
+def tiles(images, of_images):
+    """Of the tiles of images those that this family sees: all."""
+    return of_images
+
+
+def inputs(ids, pixels, shapes):
+    """transformers' inputs of conversations i64[B, T] with images of the same shapes; pixels
+    f32[B * tiles, 3, S, S] or None."""
+    return {"input_ids": ids} if pixels is None else {"input_ids": ids, "pixel_values": pixels}

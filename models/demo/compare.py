@@ -4,7 +4,8 @@
     python models/demo/compare.py FOLDER [--items 4] [--opt build/bin/llama4-opt]
 
 Prints the largest difference between the logits of both, at every position of held-out
-conversations with a picture, in float32; fails above 2e-4 of their standard deviation.
+conversations with a picture, in float32; fails above 2e-4 of their standard deviation. Where
+transformers differs from Meta's code it is corrected (`families.Family.reference`).
 """
 import argparse
 import os
@@ -12,12 +13,9 @@ import subprocess
 import sys
 import tempfile
 
-import numpy as np
 import torch
-import transformers
 from safetensors.torch import load_file, save_file
 
-import batches
 import evaluate
 import samples
 
@@ -27,12 +25,13 @@ TOLERANCE = 2e-4
 @torch.no_grad()
 def difference(model, builder, item, folder, opt):
     """The largest difference of logits over their standard deviation."""
-    ids = torch.tensor([builder.conversation(item.sample)[0]])
-    pixels = batches.normalise(np.stack(item.sample.tiles))
-    expected = model(input_ids=ids, pixel_values=pixels).logits[0]
+    inputs = builder.inputs([item.sample], [builder.conversation(item.sample)[0]])
+    with builder.family.reference(model):
+        expected = model(**inputs).logits[0]
+    inputs["input_ids"] = inputs["input_ids"][0]
     with tempfile.TemporaryDirectory() as place:
         source, result = (os.path.join(place, name) for name in ("in", "out"))
-        save_file({"input_ids": ids[0], "pixel_values": pixels}, source)
+        save_file({name: x.contiguous() for name, x in inputs.items()}, source)
         subprocess.run([opt, "--interpret", "--vision", "--checkpoint", folder, "--in", source,
                         "--out", result], check=True)
         found = load_file(result)["logits"].view(expected.shape)
@@ -47,9 +46,7 @@ def main():
     parser.add_argument("--opt", default="build/bin/llama4-opt")
     options = parser.parse_args()
     torch.set_num_threads(1)
-    model = transformers.Llama4ForConditionalGeneration.from_pretrained(
-        options.folder, dtype=torch.float32).eval()
-    builder = batches.Builder()
+    _, model, builder = evaluate.load(options.folder)
     worst = 0.0
     for item in evaluate.questions(options.mix, options.items, 2):
         found = difference(model, builder, item, options.folder, options.opt)

@@ -6,10 +6,11 @@
 Each question is a conversation of its own; the answer is decoded greedily in float32 from the
 weights as stored, and counts if it is word for word the expected one. Held-out sample k is drawn
 from (HELD_OUT, k); training draws from other seeds. --record writes what a runtime must reproduce:
-for each question the number of the sample, the answer, its ids and the smallest distance between
-the likeliest token's logit and the next. --pictures writes the tiles as PNG files, k.n.png.
+for each question the number of the sample, the answer and the smallest distance between the
+likeliest token's logit and the next. --pictures writes the pictures as PNG files, k.n.png.
 """
 import argparse
+import contextlib
 import dataclasses
 import hashlib
 import json
@@ -20,6 +21,7 @@ import torch
 import transformers
 
 import batches
+import families
 import samples
 import scenes
 
@@ -58,6 +60,13 @@ def questions(mix, number, each):
     return result
 
 
+def load(folder):
+    """(family, model in float32, builder) of a saved demo model."""
+    family = families.of_folder(folder)
+    model = family.model.from_pretrained(folder, dtype=torch.float32).eval()
+    return family, model, batches.Builder(family)
+
+
 def check_prompts(folder, builder, items):
     """The ids that training used are those of the folder's tokenizer and chat template."""
     tokenizer = transformers.AutoTokenizer.from_pretrained(folder)
@@ -73,7 +82,7 @@ def check_prompts(folder, builder, items):
         parts = text.split("<|image|>")
         found = tokenizer(parts[0], add_special_tokens=False)["input_ids"]
         for image, part in zip(sample.images, parts[1:]):
-            found += builder.image(*image)
+            found += builder.family.placeholders(*image)
             found += tokenizer(part, add_special_tokens=False)["input_ids"]
         expected = builder.prompt(sample, item.number)
         if found != expected:
@@ -84,20 +93,18 @@ def check_prompts(folder, builder, items):
 @torch.no_grad()
 def answers(model, builder, items, size=64):
     """For each item (ids of the answer without the end, smallest margin). Prompts of one length
-    with as many tiles go together, so that no padding is needed."""
+    with pictures of the same shapes go together, so that no padding is needed."""
     prompts = [builder.prompt(item.sample, item.number) for item in items]
     groups = {}
     for i, (item, prompt) in enumerate(zip(items, prompts)):
-        groups.setdefault((len(prompt), len(item.sample.tiles)), []).append(i)
+        groups.setdefault((len(prompt), *item.sample.images), []).append(i)
     result = [None] * len(items)
-    for (length, tiles), members in sorted(groups.items()):
+    for (length, *_), members in sorted(groups.items()):
         for start in range(0, len(members), size):
             group = members[start:start + size]
-            pictures = {"pixel_values": batches.normalise(np.stack(
-                [tile for i in group for tile in items[i].sample.tiles]))} if tiles else {}
-            made = model.generate(
-                input_ids=torch.tensor([prompts[i] for i in group]), max_new_tokens=LONGEST,
-                do_sample=False, return_dict_in_generate=True, output_logits=True, **pictures)
+            inputs = builder.inputs([items[i].sample for i in group], [prompts[i] for i in group])
+            made = model.generate(**inputs, max_new_tokens=LONGEST, do_sample=False,
+                                  return_dict_in_generate=True, output_logits=True)
             tokens = made.sequences[:, length:]
             best = torch.stack(made.logits, 1).topk(2).values
             margins = best[..., 0] - best[..., 1]
@@ -119,17 +126,18 @@ def table(items, right):
     return "\n".join(lines)
 
 
-def record(path, folder, builder, items, made):
-    with open(os.path.join(folder, "model.safetensors"), "rb") as f:
+def record(path, options, builder, items, made):
+    """What a runtime must reproduce, one question a line."""
+    with open(os.path.join(options.folder, "model.safetensors"), "rb") as f:
         digest = hashlib.sha256(f.read()).hexdigest()
-    content = {"model_sha256": digest, "transformers": transformers.__version__,
-               "torch": torch.__version__, "held_out": HELD_OUT,
-               "items": [{"sample": i.k, "turn": i.number, "kind": i.kind, "question": i.question,
-                          "expected": i.answer, "answer": builder.tokenizer.decode(ids),
-                          "tokens": ids, "margin": margin}
-                         for i, (ids, margin) in zip(items, made)]}
+    head = {"model_sha256": digest, "transformers": transformers.__version__,
+            "torch": torch.__version__, "held_out": HELD_OUT, "mix": options.mix,
+            "each": options.each}
+    lines = [json.dumps({"sample": i.k, "turn": i.number, "kind": i.kind, "question": i.question,
+                         "expected": i.answer, "answer": builder.tokenizer.decode(ids),
+                         "margin": margin}) for i, (ids, margin) in zip(items, made)]
     with open(path, "w", encoding="utf-8") as f:
-        json.dump(content, f, indent=0)
+        f.write(json.dumps(head)[:-1] + ', "items": [\n' + ",\n".join(lines) + "\n]}\n")
 
 
 def main():
@@ -138,28 +146,29 @@ def main():
     parser.add_argument("--mix", type=samples.mixture, default="scene:1")
     parser.add_argument("--number", type=int, default=500, help="of samples")
     parser.add_argument("--each", type=int, default=4, help="questions a sample at most")
+    parser.add_argument("--plain", action="store_true",
+                        help="transformers as it is, where it differs from Meta's code too")
     parser.add_argument("--record")
     parser.add_argument("--pictures")
     parser.add_argument("--threads", type=int, default=1)
     options = parser.parse_args()
     torch.set_num_threads(options.threads)
-    builder = batches.Builder()
+    family, model, builder = load(options.folder)
     items = questions(options.mix, options.number, options.each)
     check_prompts(options.folder, builder, items)
-    model = transformers.Llama4ForConditionalGeneration.from_pretrained(options.folder,
-                                                                        dtype=torch.float32).eval()
-    made = answers(model, builder, items)
+    with contextlib.nullcontext() if options.plain else family.reference(model):
+        made = answers(model, builder, items)
     right = [builder.tokenizer.decode(ids) == item.answer for item, (ids, _) in zip(items, made)]
     print(table(items, right))
     if options.record:
-        record(options.record, options.folder, builder, items, made)
+        record(options.record, options, builder, items, made)
     if options.pictures:
         from PIL import Image
         os.makedirs(options.pictures, exist_ok=True)
         for k, sample in {item.k: item.sample for item in items}.items():
-            for n, tile in enumerate(sample.tiles):
+            for n, picture in enumerate(samples.pictures(sample)):
                 path = os.path.join(options.pictures, f"{k}.{n}.png")
-                Image.fromarray(tile).save(path)
+                Image.fromarray(picture).save(path)
 
 
 if __name__ == "__main__":

@@ -8,13 +8,14 @@ import sys
 
 import torch
 
-import checkpoint
+import families
 
 
 def export(state_folder, folder):
     state = torch.load(os.path.join(state_folder, "state.pt"), weights_only=True)
-    names = [name for name, _ in checkpoint.create(0).named_parameters()]
-    checkpoint.save(dict(zip(names, state["mean"])), folder)
+    family = families.FAMILIES[state.get("family", "llama4")]
+    names = [name for name, _ in family.create(0).named_parameters()]
+    family.save(dict(zip(names, state["mean"])), folder)
     return state["step"]
 
 

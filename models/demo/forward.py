@@ -4,10 +4,12 @@ Works on the parameters of a Llama4ForConditionalGeneration by name. What differ
 a token runs through its own expert only (there: through all, times zero), the last layer computes
 the rows alone whose logits are wanted, rotary pairs are halves of a head (queries' and keys' rows
 are permuted alike, which no product of the two can tell), every prompt is shorter than an attention
-chunk, and everything but norms and loss is bfloat16 where `half` says so. `check()` compares.
+chunk, and everything but norms and loss is bfloat16 where `half` says so. `check.py` compares.
 """
 import torch
 import torch.nn.functional as F
+
+from layers import Pass, RmsNorm, attention, rotate
 
 
 def rotary_rows(heads, size):
@@ -16,49 +18,11 @@ def rotary_rows(heads, size):
     return torch.cat([one + h * size for h in range(heads)])
 
 
-def rotate(x, cos, sin):
-    """x [B, T, heads, size]; cos and sin [T, 1, size / 2]."""
-    a, b = x.chunk(2, -1)
-    return torch.cat([a * cos - b * sin, a * sin + b * cos], -1)
-
-
-class RmsNorm(torch.autograd.Function):
-    """x / sqrt(mean(x^2) + eps) over the last dimension, with few passes over memory."""
-
-    @staticmethod
-    def forward(ctx, x, eps):
-        square = torch.linalg.vector_norm(x, dim=-1, keepdim=True, dtype=torch.float32).square_()
-        scale = torch.rsqrt(square.div_(x.shape[-1]).add_(eps)).to(x.dtype)
-        y = x * scale
-        ctx.save_for_backward(y, scale)
-        return y
-
-    @staticmethod
-    def backward(ctx, gradient):
-        y, scale = ctx.saved_tensors
-        along = (gradient * y).mean(-1, keepdim=True)
-        return torch.addcmul(gradient, y, along, value=-1).mul_(scale), None
-
-
-def attention(q, k, v, mask=None):
-    """q [B, H, T, D]; k, v [B, G, S, D] with H a multiple of G; mask is added, [T, S] or
-    [B, 1, 1, T, S]. Plain products: for such short sequences torch's fused kernel takes three times
-    as long (measured: 32 against 11 ms forwards and backwards)."""
-    b, heads, t, size = q.shape
-    groups, s = k.shape[1], k.shape[2]
-    score = (q.reshape(b, groups, -1, size) * size ** -0.5) @ k.transpose(2, 3)
-    if mask is not None:
-        score = (score.view(b, groups, heads // groups, t, s) + mask).view(b, groups, -1, s)
-    return (score.softmax(-1) @ v).view(b, heads, t, size)
-
-
-class Forward:
-    """The pass over a model's parameters. Call `load()` before each step: it makes the copies that
-    the step computes with, differentiable with respect to the model's parameters."""
+class Forward(Pass):
+    """The pass over a Llama4ForConditionalGeneration's parameters."""
 
     def __init__(self, model, half=True):
-        self.config, self.model = model.config, model
-        self.type = torch.bfloat16 if half else torch.float32
+        super().__init__(model, half)
         text, vision = self.config.text_config, self.config.vision_config
         self.heads, self.groups, self.size = (text.num_attention_heads, text.num_key_value_heads,
                                               text.head_dim)
@@ -74,16 +38,13 @@ class Forward:
         frequency = theta ** (-torch.arange(0, self.size, 2).float() / self.size)
         angle = torch.arange(text.attention_chunk_size)[:, None, None] * frequency
         self.cos, self.sin = angle.cos().to(self.type), angle.sin().to(self.type)
-        self.balance = []  # a penalty for each mixture of the last step
 
     def load(self):
-        self.w = {}
-        for name, p in self.model.named_parameters():
-            p = p.to(self.type) if p.dim() > 1 else p
-            if name.startswith("vision_model.model") and ".q_proj." in name + "." or \
-                    name.startswith("vision_model.model") and ".k_proj." in name + ".":
-                p = p[self.vision_rows]
-            self.w[name] = p
+        super().load()
+        for name in self.w:
+            if name.startswith("vision_model.model") and (".q_proj." in name or
+                                                          ".k_proj." in name):
+                self.w[name] = self.w[name][self.vision_rows]
         for i in range(self.config.text_config.num_hidden_layers):
             if self.rope(i):
                 at = f"language_model.model.layers.{i}.self_attn."
@@ -93,17 +54,14 @@ class Forward:
     def rope(self, layer):
         return bool(self.config.text_config.no_rope_layers[layer])
 
-    def linear(self, x, name):
-        bias = self.w.get(name + ".bias")
-        return F.linear(x, self.w[name + ".weight"], None if bias is None else bias.to(x.dtype))
+    def see(self, batch):
+        """The features [P, tokens, hidden] of a batch's tiles; None if there are none."""
+        return None if batch.pixels is None else self.image_features(batch.pixels)
 
-    def layer_norm(self, x, name):
-        w, b = self.w[name + ".weight"], self.w[name + ".bias"]
-        return F.layer_norm(x, w.shape, w.to(x.dtype), b.to(x.dtype), 1e-5)
-
-    def rms_norm(self, x, name):
-        w = self.w[name + ".weight"]
-        return RmsNorm.apply(x, 1e-5) * w.to(x.dtype)
+    def answer(self, batch, features):
+        """The logits f32[B, K, vocabulary] of a batch's rows."""
+        features = None if features is None else features.flatten(0, 1)
+        return self.logits(batch.ids, features, batch.marks, batch.rows)
 
     # --- the tower ---
 
@@ -136,8 +94,7 @@ class Forward:
         y = attention(q, k, v.transpose(1, 2))
         x = x + self.linear(y.transpose(1, 2).reshape(n, t, -1), at + "self_attn.o_proj")
         y = self.layer_norm(x, at + "post_attention_layernorm")
-        y = F.gelu(self.linear(y, at + "mlp.fc1"))
-        return x + self.linear(y, at + "mlp.fc2")
+        return x + self.vision_mlp(y, at + "mlp.")
 
     # --- text ---
 
@@ -147,8 +104,7 @@ class Forward:
         x = F.embedding(ids, self.w["language_model.model.embed_tokens.weight"])
         if features is not None:
             x = x.masked_scatter(patches[..., None], features)
-        self.balance = []
-        self.behind = []  # the rows behind each layer, for throw-away heads
+        self.balance, self.behind = [], []
         layers = self.config.text_config.num_hidden_layers
         for i in range(layers):
             x = self.layer(x, i, rows if i == layers - 1 else None)
@@ -188,10 +144,6 @@ class Forward:
         y = self.mixture(y, at + "feed_forward.") if mixture else self.mlp(y, at + "feed_forward.")
         return x + y
 
-    def mlp(self, x, at):
-        gate = F.silu(self.linear(x, at + "gate_proj"))
-        return self.linear(gate * self.linear(x, at + "up_proj"), at + "down_proj")
-
     def mixture(self, x, at):
         shape = x.shape
         x = x.reshape(-1, shape[-1])
@@ -209,16 +161,3 @@ class Forward:
             results.append((F.silu(gate) * up) @ downs[e])
         y = self.mlp(x, at + "shared_expert.")
         return y.index_add(0, order, torch.cat(results)).view(shape)
-
-
-@torch.no_grad()
-def check(model, ids, pixels, rows):
-    """The largest difference to transformers' logits in float32."""
-    ours = Forward(model, half=False)
-    ours.load()
-    patches = ids == model.config.image_token_index
-    features = ours.image_features(pixels)
-    mine = ours.logits(ids, features.reshape(-1, features.shape[-1]), patches, rows)
-    theirs = model(input_ids=ids, pixel_values=pixels).logits
-    theirs = theirs.gather(1, rows[..., None].expand(-1, -1, theirs.shape[-1]))
-    return (mine - theirs).abs().max().item(), theirs.std().item()

@@ -11,8 +11,8 @@ FONT = dict(zip("0123456789abcdefghijklmnopqrstuvwxyz", (
     "HHHHHHE HHHHHA4 HHHLLLA HHA4AHH HHHA444 V1248GV").split()))
 WORDS = ("cat dog sun sea tea cup car bus hat map pen key box bed egg fish bird tree moon "
          "star rain snow milk cake door book ship boat hand home king lion bear wolf frog "
-         "duck leaf rose lamp ring apple house water bread green horse mouse plane river "
-         "table").split()
+         "duck leaf rose lamp ring").split()
+LONGEST = 4  # characters
 
 
 def bitmap(text):
@@ -25,13 +25,13 @@ def bitmap(text):
 
 
 def picture(rng, text):
-    """(u8[SIDE, SIDE, 3], index of the colour): a text somewhere in a picture, in one colour."""
+    """(u8[SIDE, SIDE, 3], index of the colour): a text in the middle of a picture, shifted a
+    little, in one colour."""
     dots = bitmap(text)
-    largest = min(4, (scenes.SIDE - 4) // dots.shape[1])
-    scale = int(rng.integers(min(2, largest), largest + 1))
+    scale = min(4 if len(text) < 3 else 3, (scenes.SIDE - 8) // dots.shape[1])
     dots = dots.repeat(scale, 0).repeat(scale, 1)
     height, width = dots.shape
-    y, x = (int(rng.integers(2, scenes.SIDE - 1 - n)) for n in (height, width))
+    y, x = ((scenes.SIDE - n) // 2 + int(rng.integers(-3, 4)) for n in (height, width))
     colour = int(rng.integers(len(scenes.COLOURS)))
     ink = np.array(scenes.COLOURS[scenes.COLOUR_NAMES[colour]]) + rng.integers(-15, 16, 3)
     result = np.empty((scenes.SIDE, scenes.SIDE, 3), np.int64)

@@ -11,18 +11,11 @@ import numpy as np
 import torch
 import torch.nn.functional as F
 
+import glyphs
 import scenes
+from scenes import IGNORE
 
-IGNORE = -100
 NONE, SEVERAL = scenes.GRID ** 2, scenes.GRID ** 2 + 1  # instead of a place
-
-
-def cells(s):
-    """What each cell holds, i64[9, 2] of shape and colour; 0 is nothing, else 1 + the index."""
-    result = np.zeros((scenes.GRID ** 2, 2), np.int64)
-    for o in s.objects:
-        result[o.cell] = 1 + o.shape, 1 + o.colour
-    return result
 
 
 class References:
@@ -109,7 +102,9 @@ class Heads(torch.nn.Module):
         self.two = torch.nn.Linear(width, 8)
 
     def image_loss(self, features, labels):
-        """features [B, 9, hidden], labels i64[B, 9, 2] of `cells`."""
+        """features [B, N, hidden], the last nine of each the cells; labels i64[B, 9, 2] of
+        `cells`."""
+        features = features[:, -labels.shape[1]:]
         place = torch.arange(labels.shape[1]).expand(len(labels), -1)[..., None]
         place = place.masked_fill(labels[..., :1] == IGNORE, IGNORE)
         return loss(self.image(normal(features)), torch.cat([labels, place], -1), self.image_parts)
@@ -125,6 +120,23 @@ class Heads(torch.nn.Module):
             if wanted.any():
                 total = total + loss(head(normal(x[wanted])), part[wanted], parts)
         return total
+
+
+class Reader(torch.nn.Module):
+    """One more throw-away head: the characters of a text in the picture, from all its cells."""
+
+    def __init__(self, width):
+        super().__init__()
+        self.parts = [len(glyphs.FONT) + 1] * glyphs.LONGEST
+        self.linear = torch.nn.Linear(scenes.GRID ** 2 * width, sum(self.parts))
+
+    def loss(self, features, texts):
+        """features [B, N, hidden], the last nine of each the cells; what is written there."""
+        characters = list(glyphs.FONT)
+        labels = [[characters.index(c) for c in text] +
+                  [len(characters)] * (glyphs.LONGEST - len(text)) for text in texts]
+        rows = normal(features[:, -scenes.GRID ** 2:]).flatten(1)
+        return loss(self.linear(rows), torch.tensor(labels), self.parts)
 
 
 def normal(x):

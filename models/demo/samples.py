@@ -10,7 +10,6 @@ import dataclasses
 import numpy as np
 
 import glyphs
-import heads
 import scenes
 
 
@@ -25,9 +24,10 @@ class Sample:
     cells: list = dataclasses.field(default_factory=list)  # of each tile, i64[9, 2]
     scene: scenes.Scene | None = None  # that words refer to
     system: str | None = None
+    written: str | None = None  # the text in the picture
 
 
-UNKNOWN = np.full((scenes.GRID ** 2, 2), heads.IGNORE, np.int64)
+UNKNOWN = np.full((scenes.GRID ** 2, 2), scenes.IGNORE, np.int64)
 
 
 def scene(rng, most, turns, weights):
@@ -36,23 +36,37 @@ def scene(rng, most, turns, weights):
 
 
 def of_scene(s, turns):
-    return Sample(turns, [scenes.draw([s])[0]], [(1, 1)], [heads.cells(s)], s)
+    return Sample(turns, [scenes.draw([s])[0]], [(1, 1)], [scenes.cells(s)], s)
 
 
 def tiled(rng, most, turns, weights):
-    """A picture twice as wide and high: four tiles and the whole."""
+    """A picture twice as wide and high: four tiles and the whole, made smaller."""
     s = scenes.scene(rng, most)
     large = scenes.draw([s], scale=2)[0]
     parts = [large[y:y + scenes.SIDE, x:x + scenes.SIDE] for y in (0, scenes.SIDE)
              for x in (0, scenes.SIDE)]
-    return Sample(scenes.turns(rng, s, turns, weights), parts + [scenes.draw([s])[0]], [(2, 2)],
-                  [UNKNOWN] * 4 + [heads.cells(s)], s)
+    return Sample(scenes.turns(rng, s, turns, weights), parts + [scenes.halved(large)], [(2, 2)],
+                  [UNKNOWN] * 4 + [scenes.cells(s)], s)
 
 
 def text(rng, most, turns, weights):
     kind, written = glyphs.number_or_word(rng)
     drawn, colour = glyphs.picture(rng, written)
-    return Sample(glyphs.turns(rng, kind, written, colour), [drawn], [(1, 1)], [UNKNOWN])
+    return Sample(glyphs.turns(rng, kind, written, colour), [drawn], [(1, 1)], [UNKNOWN],
+                  written=written)
+
+
+def pictures(sample):
+    """The whole pictures of a sample, put together from their tiles: u8[H, W, 3] each."""
+    result, start = [], 0
+    for rows, columns in sample.images:
+        count = rows * columns
+        tiles = np.stack(sample.tiles[start:start + count]).reshape(
+            rows, columns, scenes.SIDE, scenes.SIDE, 3)
+        result.append(tiles.transpose(0, 2, 1, 3, 4).reshape(
+            rows * scenes.SIDE, columns * scenes.SIDE, 3))
+        start += count + (count > 1)
+    return result
 
 
 # --- two pictures ---------------------------------------------------------------------------------
@@ -66,7 +80,7 @@ def pair(rng, most, turns, weights):
             asked.add(turn[1])
             result.append(turn)
     return Sample(result, [scenes.draw([s])[0] for s in two], [(1, 1)] * 2,
-                  [heads.cells(s) for s in two])
+                  [scenes.cells(s) for s in two])
 
 
 NUMBERS = ("first", "second")

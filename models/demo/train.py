@@ -1,7 +1,7 @@
 #!/usr/bin/env python3
-"""Trains `llama4-demo`. Runs on CPUs; can be stopped at any time and goes on where it was saved.
+"""Trains a demo model. Runs on CPUs; can be stopped at any time and goes on where it was saved.
 
-    python models/demo/train.py STATE [--steps 6000] [--minutes 100] [--processes 2]
+    python models/demo/train.py STATE [--family mllama] [--steps 6000] [--processes 2]
 
 STATE is a folder: state.pt (weights, optimiser, step), log.txt (one line an evaluation). A file
 STATE/stop ends the run after the next step. What process i sees in step k is drawn from (seed, k,
@@ -22,15 +22,15 @@ import torch
 import torch.nn.functional as F
 
 import batches
-import checkpoint
-import forward
+import families
 import heads
 import samples
 import scenes
+import warm
 
 HELD_OUT = 10 ** 9  # first number of a held-out seed; training uses (seed, step) below
-ALONE = 200  # steps of the tower with its throw-away heads alone
 KEEP = 0.998  # of the running mean, each step
+MORE = 0.5  # the weight of the loss of further pictures
 
 
 class Share:
@@ -40,40 +40,61 @@ class Share:
     def __init__(self, options, index):
         torch.set_num_threads(options.threads)
         self.options, self.index = options, index
-        self.model = checkpoint.create(options.seed)
+        family = families.FAMILIES[options.family]
+        self.model = family.create(options.seed)
         torch.manual_seed(options.seed)
         self.heads = heads.Heads(self.model.config.text_config.hidden_size)
-        self.forward = forward.Forward(self.model, half=not options.float32)
-        self.builder = batches.Builder()
-        self.parameters = list(self.model.parameters()) + list(self.heads.parameters())
+        self.reader = heads.Reader(self.model.config.text_config.hidden_size)
+        self.forward = family.forward(self.model, half=not options.float32)
+        self.builder = batches.Builder(family)
+        self.parameters = [*self.model.parameters(), *self.heads.parameters()]
+        if options.written:
+            self.parameters += self.reader.parameters()
 
     def gradient(self, step, right):
         """Leaves the gradient in the parameters; (loss, heads' loss, [(kind, answered right)])."""
         o = self.options
         rng = np.random.default_rng([o.seed, step, self.index])
-        alone = step < ALONE
-        most = scenes.MAX_OBJECTS if alone else 2 + (step - ALONE) // o.widen
+        alone = step < o.alone
+        most = scenes.MAX_OBJECTS if alone else 2 + (step - o.alone) // o.widen
         terse = step < o.terse and rng.random() < 0.8
         weights = {kind: 0.15 + (1 - v) for kind, v in right.items()}
         drawn = [samples.draw(rng, {"scene": 1} if alone else o.mix, min(most, scenes.MAX_OBJECTS),
-                              o.turns, weights) for _ in range(o.batch)]
+                              o.turns, weights)
+                 for _ in range(o.alone_batch if alone else o.batch)]
         batch = self.builder.batch(drawn, terse, o.longest)
         for p in self.parameters:
             p.grad = None
         self.forward.load()
-        features, extra, answered = None, torch.zeros(()), []
-        if batch.pixels is not None:
-            features = self.forward.image_features(batch.pixels)
+        features, extra, answered = self.forward.see(batch), torch.zeros(()), []
+        if features is not None:
             extra = self.heads.image_loss(features, batch.cells)
-            features = features.flatten(0, 1)
         loss = extra
         if not alone:
             loss, extra, answered = self.language(batch, features, extra, step)
+        if o.written:
+            loss = loss + 0.3 * self.read(rng)
         loss.backward()
+        if o.more and not alone:
+            self.more(rng)
         return loss.item(), extra.item(), answered
 
+    def more(self, rng):
+        """Adds the gradient of further pictures that nothing is asked about: the tower with its
+        throw-away heads costs little beside the text."""
+        drawn = [scenes.scene(rng) for _ in range(self.options.more)]
+        pixels = self.builder.family.normalise(scenes.draw(drawn))
+        labels = torch.from_numpy(np.stack([scenes.cells(s) for s in drawn]))
+        (MORE * self.heads.image_loss(self.forward.image_features(pixels), labels)).backward()
+
+    def read(self, rng):
+        """The reader's loss on some more pictures, which only the tower sees."""
+        texts = [samples.text(rng, 0, 1, None) for _ in range(self.options.written)]
+        features = self.forward.see(self.builder.batch(texts))
+        return self.reader.loss(features, [s.written for s in texts])
+
     def language(self, batch, features, extra, step):
-        logits = self.forward.logits(batch.ids, features, batch.patches, batch.rows)
+        logits = self.forward.answer(batch, features)
         each = F.cross_entropy(logits.flatten(0, 1), batch.targets.flatten(), reduction="none")
         loss = (each * batch.weights.flatten()).sum() / batch.weights.sum()
         extra = extra + self.heads.text_loss(*self.forward.behind[1:3], batch.references)
@@ -127,8 +148,9 @@ class Training:
 
     def state(self):
         return {"model": self.model.state_dict(), "heads": self.heads.state_dict(),
+                "reader": self.share.reader.state_dict(), "written": bool(self.options.written),
                 "optimiser": self.optimiser.state_dict(), "mean": self.mean, "step": self.step,
-                "seconds": self.seconds, "right": self.right}
+                "seconds": self.seconds, "right": self.right, "family": self.options.family}
 
     def save(self):
         folder = self.options.state
@@ -142,11 +164,26 @@ class Training:
                 shutil.copyfile(os.path.join(folder, name), target + ".new")
                 os.replace(target + ".new", target)
 
+    def begin(self, path):
+        """Starts with what carries over from a state of the other family."""
+        if self.options.family != "mllama":
+            raise SystemExit("--from begins a state of mllama, expected --family mllama")
+        warm.start(self.model, self.heads, path)
+        self.mean = [p.detach().clone() for p in self.model.parameters()]
+        self.say(f"begins with the words and layers {warm.LAYERS} of {path}")
+
     def load(self, path):
         state = torch.load(path, weights_only=True)
+        if (family := state.get("family", "llama4")) != self.options.family:
+            raise SystemExit(f"{path} is a state of {family}, expected {self.options.family}")
         self.model.load_state_dict(state["model"])
         self.heads.load_state_dict(state["heads"])
-        self.optimiser.load_state_dict(state["optimiser"])
+        if "reader" in state:
+            self.share.reader.load_state_dict(state["reader"])
+        if state.get("written", False) == bool(self.options.written):
+            self.optimiser.load_state_dict(state["optimiser"])
+        else:
+            self.say("the optimiser begins anew: the reader came or went")
         self.mean = state["mean"]
         self.step, self.seconds = state["step"], state["seconds"]
         self.right.update({k: v for k, v in state["right"].items() if k in self.right})
@@ -197,10 +234,7 @@ class Training:
             rng = np.random.default_rng([HELD_OUT, k])
             batch = self.share.builder.batch([samples.draw(rng, self.options.mix, 4, 4)
                                               for _ in range(32)])
-            features = None
-            if batch.pixels is not None:
-                features = self.forward.image_features(batch.pixels).flatten(0, 1)
-            logits = self.forward.logits(batch.ids, features, batch.patches, batch.rows)
+            logits = self.forward.answer(batch, self.forward.see(batch))
             for kind, ok in zip(batch.kinds, right_turns(logits, batch).tolist()):
                 tally[kind][0] += int(ok)
                 tally[kind][1] += 1
@@ -256,12 +290,21 @@ def right_turns(logits, batch):
 def arguments():
     parser = argparse.ArgumentParser(description=__doc__.split("\n\n")[0])
     parser.add_argument("state")
+    parser.add_argument("--family", choices=families.FAMILIES, default="llama4")
     parser.add_argument("--steps", type=int, default=6000)
     parser.add_argument("--minutes", type=float, default=1e9)
     parser.add_argument("--threads", type=int, default=1)
     parser.add_argument("--seed", type=int, default=1)
     parser.add_argument("--processes", type=int, default=2, help="that share the work of a step")
     parser.add_argument("--batch", type=int, default=12, help="pictures a step and process")
+    parser.add_argument("--alone", type=int, default=200,
+                        help="steps of the tower with its throw-away heads alone")
+    parser.add_argument("--alone-batch", type=int, default=12, help="pictures in these steps")
+    parser.add_argument("--written", type=int, default=0,
+                        help="more pictures with a text, a step and process, for the tower alone")
+    parser.add_argument("--more", type=int, default=0,
+                        help="further pictures a step, for the tower with its heads")
+    parser.add_argument("--from", dest="origin", help="a state of llama4 to begin mllama with")
     parser.add_argument("--turns", type=int, default=9, help="questions a picture at most")
     parser.add_argument("--longest", type=int, default=116, help="tokens of a conversation")
     parser.add_argument("--terse", type=int, default=2500, help="steps with mostly terse turns")
@@ -286,6 +329,8 @@ def main():
     if os.path.exists(path):
         training.load(path)
         training.say(f"goes on at step {training.step}")
+    elif options.origin:
+        training.begin(options.origin)
     training.start_helpers()
     training.run()
 
