@@ -100,6 +100,8 @@ class Limits(unittest.TestCase):
         self.assertEqual(len(limits.check_sizes({"a": 6 << 20})), 1)
         self.assertEqual(len(limits.check_sizes({f"f{i}": 4 << 20 for i in range(16)})), 1)
         self.assertEqual(limits.check_sizes({"a": 5 << 20}), [])
+        self.assertEqual(limits.check_sizes({"models/demo/m/model.safetensors": 12_000_000}), [])
+        self.assertEqual(len(limits.check_sizes({"models/demo/m/model.safetensors": 12_000_001})), 1)
 
 
 class Mutations(unittest.TestCase):
