@@ -171,7 +171,10 @@ demo() {
   build/bin/llama4-compile models/demo/llama4-demo -o build/llama4-demo.l4x
   say "compiled in $(seconds_since "$start")"
   echo "> [$picture] $question"
-  build/bin/llama4-run generate build/llama4-demo.l4x --image "$picture" --prompt "$question" --timings
+  build/bin/llama4-run generate build/llama4-demo.l4x --image "$picture" --prompt "$question" \
+    --timings 2>build/demo-timings.txt || { cat build/demo-timings.txt >&2; return 1; }
+  echo
+  cat build/demo-timings.txt >&2
   cat >&2 <<TEXT
 
 Next:
