@@ -13,11 +13,11 @@ namespace llama4::serve {
 class ByteBudget {
 public:
   explicit ByteBudget(size_t limit) : limit_(limit) {}
-  /// Lends `bytes`; false, and nothing changed, where there are not so many left.
-  bool take(size_t bytes) {
+  /// Lends `bytes`; false, and nothing changed, where that would leave fewer than `spare`.
+  bool take(size_t bytes, size_t spare = 0) {
     size_t used = used_.load();
     do {
-      if (bytes > limit_ - used)
+      if (spare > limit_ - used || bytes > limit_ - used - spare)
         return false;
     } while (!used_.compare_exchange_weak(used, used + bytes));
     return true;
@@ -46,9 +46,10 @@ public:
   }
   ~ByteLease() { release(); }
 
-  /// Holds `bytes` more; false where the budget has not so many. Without a budget there is no end.
-  bool grow(size_t bytes) {
-    if (budget_ && !budget_->take(bytes))
+  /// Holds `bytes` more; false where the budget would then have fewer than `spare` left. Without a
+  /// budget there is no end.
+  bool grow(size_t bytes, size_t spare = 0) {
+    if (budget_ && !budget_->take(bytes, spare))
       return false;
     bytes_ += bytes;
     return true;
@@ -60,6 +61,8 @@ public:
   }
   void release() { shrink(bytes_); }
   size_t bytes() const { return bytes_; }
+  /// Of the whole budget; 0 without one.
+  size_t limit() const { return budget_ ? budget_->limit() : 0; }
 
 private:
   std::shared_ptr<ByteBudget> budget_;

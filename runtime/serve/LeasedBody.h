@@ -48,7 +48,9 @@ struct LeasedBody {
       if (need <= body_.lease.bytes())
         return true;
       const size_t size = std::max<size_t>(need, body_.text.size() * 3 / 2);
-      if (!body_.lease.grow(size - body_.lease.bytes()))
+      // An eighth stays for answers: who asks whether the server lives is told so, however many
+      // bodies come.
+      if (!body_.lease.grow(size - body_.lease.bytes(), body_.lease.limit() / 8))
         return false;
       try {
         body_.text.reserve(size);

@@ -34,6 +34,18 @@ TEST(ByteBudget, LendsNoMoreThanThereIs) {
   EXPECT_TRUE(ByteLease().grow(SIZE_MAX));
 }
 
+TEST(ByteBudget, LeavesWhatIsSpared) {
+  auto budget = std::make_shared<ByteBudget>(100);
+  ByteLease body(budget), answer(budget);
+  EXPECT_FALSE(body.grow(89, 12));
+  EXPECT_TRUE(body.grow(88, 12));
+  EXPECT_FALSE(body.grow(1, 12));
+  EXPECT_FALSE(body.grow(1, 101));
+  EXPECT_TRUE(answer.grow(12));
+  EXPECT_FALSE(body.grow(0, 1));
+  EXPECT_EQ(body.limit(), 100u);
+}
+
 TEST(ByteBudget, ManyThreads) {
   auto budget = std::make_shared<ByteBudget>(1000);
   std::vector<std::thread> threads;
