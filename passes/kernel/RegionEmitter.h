@@ -113,6 +113,7 @@ private:
   void storeResult(mlir::Value result, mlir::Value value, Chunk &chunk);
   void storeQuantized(mlir::Value row, int64_t columns, mlir::Value value, Chunk &chunk);
   void putKv(lm::KvPutOp op, mlir::Value value, Chunk &chunk);
+  void putKeyPairs(const KvPlace &place, mlir::Value value, Chunk &chunk);
   void putValuePlane(lm::KvLayerType kv, const KvPlace &place, mlir::Value value, Chunk &chunk);
 
   KernelFrame &frame_;

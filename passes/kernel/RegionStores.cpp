@@ -65,27 +65,42 @@ void RegionEmitter::putKv(lm::KvPutOp op, Value value, Chunk &chunk) {
     value = ir_.narrowToBf16(value);
   if (op.getPlane() == lm::KvPlane::Value)
     return putValuePlane(kv, place, value, chunk);
+  if (isNarrow)
+    return putKeyPairs(place, value, chunk);
   // K [head][dim][16 tokens]: consecutive columns are 16 elements apart.
-  int64_t bytes = isNarrow ? 2 : 4;
   Value first = ir_.add(ir_.mul(chunk.column, L4_PAGE_TOKENS), place.slot);
-  Value pointer = ir_.at(place.page, ir_.mul(first, bytes));
+  Value pointer = ir_.at(place.page, ir_.mul(first, 4));
   for (int64_t i = 0; i < chunk.active; ++i)
-    ir_.store(ir_.lane(value, i), ir_.at(pointer, i * L4_PAGE_TOKENS * bytes));
+    ir_.store(ir_.lane(value, i), ir_.at(pointer, i * L4_PAGE_TOKENS * 4));
 }
 
-/// V [head][16 tokens][dim padded to 16], behind K.
+/// K [head][dim / 2][16 tokens][2]. Chunks begin at even columns; heads have an even dimension.
+void RegionEmitter::putKeyPairs(const KvPlace &place, Value value, Chunk &chunk) {
+  Value pair = ir_.mul(chunk.column, L4_PAGE_TOKENS * 2); // bytes of a column's 16 tokens
+  Value pointer = ir_.at(place.page, ir_.add(pair, ir_.mul(place.slot, 4)));
+  for (int64_t i = 0; i < chunk.active; ++i)
+    ir_.store(ir_.lane(value, i), ir_.at(pointer, i / 2 * L4_PAGE_TOKENS * 4 + i % 2 * 2));
+}
+
+/// V, behind K: float32 [head][16 tokens][dim padded to 16], bfloat16 [head][8][padded dim][2].
 void RegionEmitter::putValuePlane(lm::KvLayerType kv, const KvPlace &place, Value value,
                                   Chunk &chunk) {
   int64_t dim = kv.getDim(), padded = llvm::alignTo(dim, 16);
-  int64_t bytes = kv.getElementType().isBF16() ? 2 : 4;
-  Value plane = ir_.at(place.page, kv.getHeads() * dim * L4_PAGE_TOKENS * bytes);
+  bool isNarrow = kv.getElementType().isBF16();
+  Value plane = ir_.at(place.page, kv.getHeads() * dim * L4_PAGE_TOKENS * (isNarrow ? 2 : 4));
+  // Bytes from one column to the next: those of a pair of tokens lie together.
+  constexpr int64_t step = 4;
+  Value token = isNarrow ? ir_.div(place.slot, 2) : place.slot;
   auto pointerTo = [&](Value column) {
-    Value token = ir_.add(ir_.mul(ir_.div(column, dim), L4_PAGE_TOKENS), place.slot);
-    Value element = ir_.add(ir_.mul(token, padded), ir_.rem(column, dim));
-    return ir_.at(plane, ir_.mul(element, bytes));
+    Value row = ir_.add(ir_.mul(ir_.div(column, dim), L4_PAGE_TOKENS / (isNarrow ? 2 : 1)), token);
+    Value bytes = ir_.mul(ir_.add(ir_.mul(row, padded), ir_.rem(column, dim)), step);
+    return ir_.at(plane, isNarrow ? ir_.add(bytes, ir_.mul(ir_.rem(place.slot, 2), 2)) : bytes);
   };
-  if (dim % chunk.lanes == 0 && chunk.divisor % chunk.lanes == 0)
+  bool isOneHead = dim % chunk.lanes == 0 && chunk.divisor % chunk.lanes == 0;
+  if (isOneHead && !isNarrow)
     return ir_.store(value, chunk.active, pointerTo(chunk.column));
+  Value first = isOneHead ? pointerTo(chunk.column) : Value();
   for (int64_t i = 0; i < chunk.active; ++i)
-    ir_.store(ir_.lane(value, i), pointerTo(ir_.add(chunk.column, i)));
+    ir_.store(ir_.lane(value, i),
+              isOneHead ? ir_.at(first, i * step) : pointerTo(ir_.add(chunk.column, i)));
 }

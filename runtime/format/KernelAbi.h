@@ -42,7 +42,9 @@ typedef struct l4_step {
 /// What a kernel is called with. `bindings` are base pointers in the order of the kernel's
 /// signature: operands first, then results. A KV binding points at the pool of its layer:
 /// page p starts at  pool + p * page_bytes  and is
-///   K [kv_head][head_dim][16 tokens], then V [kv_head][16 tokens][head_dim padded to 16].
+///   float32   K [kv_head][head_dim][16 tokens], then V [kv_head][16 tokens][head_dim padded to 16]
+///   bfloat16  K [kv_head][head_dim / 2][16 tokens][2], then
+///             V [kv_head][8 pairs of tokens][head_dim padded to 16][2]
 typedef struct l4_dispatch {
   void *const *bindings;
   const l4_step *step;

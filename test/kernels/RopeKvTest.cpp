@@ -1,6 +1,7 @@
 //===- RopeKvTest.cpp - rotations and pages in row kernels ----------------===//
 
 #include "test/kernels/Harness.h"
+#include "test/kernels/KvPlaces.h"
 
 #include <cmath>
 
@@ -122,7 +123,8 @@ TEST_P(RopeKvTest, KeysAndValuesLandInTheirPages) {
                                static_cast<char *>(pool.data()) + pool.bytes());
       kernels.run(name, step, {k, v, pool});
       // Write what should be there into the old bytes, element by element; the rest is untouched.
-      const int64_t padded = (dim + 15) / 16 * 16, bytes = narrow ? 2 : 4;
+      const KvPlaces places = {heads, dim, narrow};
+      const int64_t bytes = narrow ? 2 : 4;
       auto put = [&](int64_t element, int64_t page, float value) {
         const uint16_t bits = toBf16(value);
         std::memcpy(&before[page * pageBytes + element * bytes],
@@ -132,8 +134,8 @@ TEST_P(RopeKvTest, KeysAndValuesLandInTheirPages) {
         for (int64_t j = 0; j < width; ++j) {
           const int64_t page = step.page(1, step.sequence[t], step.position[t]);
           const int64_t slot = step.position[t] % 16, head = j / dim, d = j % dim;
-          put((head * dim + d) * 16 + slot, page, k.at(t, j));
-          put(heads * dim * 16 + (head * 16 + slot) * padded + d, page, v.at(t, j));
+          put(places.key(head, slot, d), page, k.at(t, j));
+          put(places.value(head, slot, d), page, v.at(t, j));
         }
       EXPECT_EQ(std::memcmp(before.data(), pool.data(), before.size()), 0);
     }

@@ -14,12 +14,12 @@ namespace {
 
 /// One block of keys in the pages of a sequence.
 template <class Kv> struct PagedBlock : KeyBlock<Kv> {
-  int64_t begin; ///< position of the first key
+  int64_t begin = 0; ///< position of the first key
 
   /// Finds the pages that hold the block's keys in [from, last]; others are not looked up.
   L4_MEMBER void locate(const int32_t *table, const void *pool, int64_t kvHead, int64_t kvHeads,
                         int64_t headDim, int64_t from, int64_t last) {
-    const int64_t padded = this->valueStride = l4_padded_head(headDim);
+    const int64_t padded = this->columns = l4_padded_head(headDim);
 #pragma unroll
     for (int i = 0; i < kBlockPages; ++i) {
       if (begin + (i + 1) * L4_PAGE_TOKENS <= from)
@@ -58,6 +58,23 @@ struct AttentionArgs {
   float scale;
 };
 
+/// What multiplyAdd takes for the query row at `q`: itself, or its copy in bfloat16 at `copy`.
+template <class Kv>
+L4_INLINE const void *queryFactors(const float *q, [[maybe_unused]] void *copy,
+                                   [[maybe_unused]] int64_t headDim) {
+#if L4_BF16
+  if constexpr (Kv::kDots) {
+    uint16_t *to = static_cast<uint16_t *>(copy);
+    for (int64_t d = 0; d < headDim; d += kLanes) {
+      const int64_t left = headDim - d;
+      storeBf16(to + d, loadFirst(q + d, static_cast<int>(left < kLanes ? left : kLanes)));
+    }
+    return to;
+  }
+#endif
+  return q;
+}
+
 /// Tokens [begin, end), all of one sequence; `out` is the row of `begin`.
 template <class Kv>
 L4_INLINE void attendSequence(const AttentionArgs &args, float *out, int64_t begin, int64_t end,
@@ -65,6 +82,7 @@ L4_INLINE void attendSequence(const AttentionArgs &args, float *out, int64_t beg
   const int64_t count = (end - begin) * args.group;
   const Rows rows(scratch, count, args.headDim);
   int64_t *positions = static_cast<int64_t *>(rows.end);
+  uint16_t *copies = reinterpret_cast<uint16_t *>(positions + count);
   int64_t last = 0, from = INT64_MAX;
   for (int64_t t = begin; t < end; ++t) {
     const int64_t position = args.step->position[t];
@@ -72,23 +90,33 @@ L4_INLINE void attendSequence(const AttentionArgs &args, float *out, int64_t beg
     last = position > last ? position : last;
     from = visible < from ? visible : from;
     for (int64_t g = 0; g < args.group; ++g) {
-      positions[(t - begin) * args.group + g] = position;
-      rows.query[(t - begin) * args.group + g] =
-          args.q + t * args.qStride + (args.kvHead * args.group + g) * args.headDim;
+      const int64_t row = (t - begin) * args.group + g;
+      positions[row] = position;
+      rows.query[row] = queryFactors<Kv>(args.q + t * args.qStride +
+                                             (args.kvHead * args.group + g) * args.headDim,
+                                         copies + row * rows.padded, args.headDim);
     }
   }
   const int32_t *table =
       args.step->page_table[args.kind] +
       static_cast<int64_t>(args.step->sequence[begin]) * args.step->page_stride[args.kind];
   rows.clear(count);
-  PagedBlock<Kv> block;
+  PagedBlock<Kv> block = {};
   const auto sees = [&](int64_t row) {
     return visibleKeys(block.begin, positions[row], args.chunk);
   };
-  for (block.begin = from / kBlockKeys * kBlockKeys; block.begin <= last;
-       block.begin += kBlockKeys) {
-    block.locate(table, args.pool, args.kvHead, args.kvHeads, args.headDim, from, last);
-    attendTiles<Kv, kRowTile>(rows, 0, count, block, args.headDim, sees, args.scale);
+  const auto locate = [&](PagedBlock<Kv> &at) {
+    if (at.begin <= last)
+      at.locate(table, args.pool, args.kvHead, args.kvHeads, args.headDim, from, last);
+  };
+  block.begin = from / kBlockKeys * kBlockKeys;
+  locate(block);
+  while (block.begin <= last) {
+    PagedBlock<Kv> next = block;
+    next.begin += kBlockKeys;
+    locate(next);
+    attendTiles<Kv, kRowTile>(rows, 0, count, {&block, &next}, args.headDim, sees, args.scale);
+    block = next;
   }
   for (int64_t t = begin; t < end; ++t)
     for (int64_t g = 0; g < args.group; ++g) {

@@ -7,6 +7,11 @@
 //   score = scale * (one fma chain over the head dimension),
 //   o     = one fma chain over the keys of the block; a key that the row doesn't see has weight 0.
 //
+// Keys and values in bfloat16 lie in pairs: of components (K) and of tokens (V). At levels with
+// AVX512-BF16 the query and the weights are rounded to bfloat16 as well, and the chains are those
+// of dotPairBf16; elsewhere a pair is widened and goes through the chain of fma in order. l is the
+// sum of the rounded weights: O / l is a mean of values, whatever rounding did to the weights.
+//
 // A row's state starts empty, so a block in which it sees nothing leaves the state as it is.
 //
 //===----------------------------------------------------------------------===//
@@ -21,11 +26,13 @@ namespace {
 /// Element types of keys and values; those of KV pages by the names of Table.def.
 struct KvFloat32 {
   typedef float Element;
-  static L4_MEMBER F vector(const Element *p) { return load(p); }
+  static constexpr int kPair = 1;      ///< numbers that lie together
+  static constexpr bool kDots = false; ///< multiplied by dotPairBf16
 };
 struct KvBFloat16 {
   typedef uint16_t Element;
-  static L4_MEMBER F vector(const Element *p) { return loadBf16(p); }
+  static constexpr int kPair = 2;
+  static constexpr bool kDots = L4_BF16;
 };
 
 constexpr int kBlockKeys = L4_ATTENTION_BLOCK;
@@ -40,9 +47,9 @@ constexpr float kNothing = -1e30f;
 
 /// The state of all query rows of a call, in scratch (layout: Sizes.h).
 struct Rows {
-  float *o;      ///< [rows][padded]
-  float *scores; ///< [kRowTile][kBlockKeys]
-  const float **query;
+  float *o;           ///< [rows][padded]
+  float *scores;      ///< [kRowTile][kBlockKeys]
+  const void **query; ///< each float [headDim], or bfloat16 where the type's are kDots
   float *m;
   float *l;
   void *end; ///< what lies behind the state
@@ -51,7 +58,7 @@ struct Rows {
   L4_MEMBER Rows(void *scratch, int64_t rows, int64_t headDim) : padded(l4_padded_head(headDim)) {
     o = static_cast<float *>(scratch);
     scores = o + rows * padded;
-    query = reinterpret_cast<const float **>(scores + L4_ATTENTION_MAX_TILE * kBlockKeys);
+    query = reinterpret_cast<const void **>(scores + L4_ATTENTION_MAX_TILE * kBlockKeys);
     m = reinterpret_cast<float *>(query + rows);
     l = m + rows;
     end = l + rows;
@@ -71,39 +78,101 @@ struct Rows {
   }
 };
 
-/// Where the K and V of one head lie in a block of keys, for each 16 of them: K [head_dim][16], and
-/// of V a row of `padded` numbers for each key.
+/// Where the K and V of one head lie in a block of keys, for each 16 of them: K
+/// [head_dim / kPair][16][kPair], V [16 / kPair][columns][kPair].
 template <class Kv> struct KeyBlock {
   const typename Kv::Element *k[kBlockPages];
   const typename Kv::Element *v[kBlockPages];
-  int64_t valueStride; ///< between the rows of V
+  int64_t columns; ///< of V, head_dim padded to 16
 };
+
+/// A block of keys, and what a tile asks for on its way where keys lie in pairs (in float32 that
+/// costs more than it gives): the block after it, or again the same.
+template <class Kv> struct KeyBlocks {
+  const KeyBlock<Kv> *now, *next;
+};
+
+/// sums[r][n] += x[r] * element n for each of the numbers that lie together at p[n]; `x[r]` points
+/// at as many.
+template <class Kv, int R, int N>
+L4_INLINE void multiplyAdd(F (&sums)[R][N], const typename Kv::Element *const (&p)[N],
+                           const void *const (&x)[R]) {
+  if constexpr (Kv::kPair == 1) {
+    F vectors[N];
+#pragma unroll
+    for (int n = 0; n < N; ++n)
+      vectors[n] = load(p[n]);
+#pragma unroll
+    for (int r = 0; r < R; ++r) {
+      const F factor = splat(loadFloat(x[r]));
+#pragma unroll
+      for (int n = 0; n < N; ++n)
+        sums[r][n] = fma(factor, vectors[n], sums[r][n]);
+    }
+  } else {
+    I vectors[N];
+#pragma unroll
+    for (int n = 0; n < N; ++n)
+      vectors[n] = loadInt(p[n]);
+#if L4_BF16
+#pragma unroll
+    for (int r = 0; r < R; ++r) {
+      const I factors = splatInt(loadDword(x[r]));
+#pragma unroll
+      for (int n = 0; n < N; ++n)
+        sums[r][n] = dotPairBf16(sums[r][n], vectors[n], factors);
+    }
+#else
+#pragma unroll
+    for (int i = 0; i < 2; ++i) {
+      F wide[N];
+#pragma unroll
+      for (int n = 0; n < N; ++n)
+        wide[n] = asFloat(i == 0 ? shiftLeft<16>(vectors[n])
+                                 : andInt(vectors[n], splatInt(static_cast<int32_t>(0xffff0000))));
+#pragma unroll
+      for (int r = 0; r < R; ++r) {
+        const F factor = splat(static_cast<const float *>(x[r])[i]);
+#pragma unroll
+        for (int n = 0; n < N; ++n)
+          sums[r][n] = fma(factor, wide[n], sums[r][n]);
+      }
+    }
+#endif
+  }
+}
+
+/// Bytes of one factor of multiplyAdd: a query's component, a weight.
+template <class Kv> constexpr int kFactorBytes = Kv::kDots ? 2 : 4;
 
 /// scores[r][keys of vectors first .. first + N) = scale * q[r] . k
 template <class Kv, int R, int N>
-L4_INLINE void scoreVectors(const Rows &rows, int64_t row, const KeyBlock<Kv> &block, int first,
+L4_INLINE void scoreVectors(const Rows &rows, int64_t row, const KeyBlocks<Kv> &blocks, int first,
                             int64_t headDim, float scale) {
-  const typename Kv::Element *k[N];
+  const typename Kv::Element *k[N], *next[N];
 #pragma unroll
-  for (int n = 0; n < N; ++n)
-    k[n] = block.k[(first + n) / kHalves] + (first + n) % kHalves * kLanes;
-  const float *q[R];
+  for (int n = 0; n < N; ++n) {
+    const int page = (first + n) / kHalves, lane = (first + n) % kHalves * kLanes * Kv::kPair;
+    k[n] = blocks.now->k[page] + lane;
+    next[n] = blocks.next->k[page] + lane;
+  }
+  const void *q[R];
 #pragma unroll
   for (int r = 0; r < R; ++r)
     q[r] = rows.query[row + r];
   F sums[R][N] = {};
-  for (int64_t d = 0; d < headDim; ++d) {
-    F keys[N];
+  for (int64_t d = 0; d < headDim; d += Kv::kPair) {
+    multiplyAdd<Kv, R, N>(sums, k, q);
 #pragma unroll
-    for (int n = 0; n < N; ++n)
-      keys[n] = Kv::vector(k[n] + d * L4_PAGE_TOKENS);
-#pragma unroll
-    for (int r = 0; r < R; ++r) {
-      const F x = splat(q[r][d]);
-#pragma unroll
-      for (int n = 0; n < N; ++n)
-        sums[r][n] = fma(x, keys[n], sums[r][n]);
+    for (int n = 0; n < N; ++n) {
+      if constexpr (Kv::kPair > 1)
+        prefetch(next[n]);
+      k[n] += L4_PAGE_TOKENS * Kv::kPair;
+      next[n] += L4_PAGE_TOKENS * Kv::kPair;
     }
+#pragma unroll
+    for (int r = 0; r < R; ++r)
+      q[r] = static_cast<const uint8_t *>(q[r]) + Kv::kPair * kFactorBytes<Kv>;
   }
 #pragma unroll
   for (int r = 0; r < R; ++r)
@@ -124,8 +193,9 @@ L4_INLINE F selectVisible(KeyRange visible, int first, F x, F y) {
 }
 
 /// Turns a row's scores into weights exp(score - m), 0 for the keys that it doesn't see, and
-/// returns m and l. A row that sees no key of the block gets zeros, m = kNothing and l = 0.
-L4_INLINE void softmaxRow(float *scores, KeyRange visible, float &m, float &l) {
+/// returns m and l. A row that sees no key of the block gets zeros, m = kNothing and l = 0. The
+/// weights are factors of multiplyAdd and lie where the scores lay.
+template <class Kv> L4_INLINE void softmaxRow(float *scores, KeyRange visible, float &m, float &l) {
   const F lowest = splat(kNothing);
   F x[kBlockVectors];
 #pragma unroll
@@ -139,8 +209,13 @@ L4_INLINE void softmaxRow(float *scores, KeyRange visible, float &m, float &l) {
   F sum = zero();
 #pragma unroll
   for (int i = 0; i < kBlockVectors; ++i) {
-    const F weight = selectVisible(visible, i * kLanes, expNegative(sub(x[i], splat(m))), zero());
-    store(scores + i * kLanes, weight);
+    F weight = selectVisible(visible, i * kLanes, expNegative(sub(x[i], splat(m))), zero());
+#if L4_BF16
+    if constexpr (Kv::kDots)
+      weight = storeBf16(reinterpret_cast<uint16_t *>(scores) + i * kLanes, weight);
+    else
+#endif
+      store(scores + i * kLanes, weight);
     sum = add(sum, weight);
   }
   l = sumLanes(sum);
@@ -173,28 +248,41 @@ L4_INLINE void mergeFactors(const Rows &rows, int64_t row, const float (&m)[kLan
 
 /// O[r][vectors at column .. column + N * kLanes) takes the sum of weight * V over `keys`.
 template <class Kv, int R, int N>
-L4_INLINE void weightedValues(const Rows &rows, int64_t row, const KeyBlock<Kv> &block,
+L4_INLINE void weightedValues(const Rows &rows, int64_t row, const KeyBlocks<Kv> &blocks,
                               int64_t column, KeyRange keys, const float (&keep)[kLanes],
                               const float (&take)[kLanes]) {
+  const int64_t stride = blocks.now->columns * Kv::kPair;
   F sums[R][N] = {};
   for (int64_t page = keys.begin / L4_PAGE_TOKENS; page * L4_PAGE_TOKENS < keys.end; ++page) {
-    const typename Kv::Element *v = block.v[page] + column;
-    const float *weights = rows.scores + page * L4_PAGE_TOKENS;
     const int64_t skipped = keys.begin - page * L4_PAGE_TOKENS;
     const int64_t rest = keys.end - page * L4_PAGE_TOKENS;
-    const int64_t slots = rest < L4_PAGE_TOKENS ? rest : L4_PAGE_TOKENS;
-    for (int64_t slot = skipped > 0 ? skipped : 0; slot < slots; ++slot) {
-      F values[N];
+    const int64_t from = skipped > 0 ? skipped / Kv::kPair : 0;
+    const int64_t end =
+        ((rest < L4_PAGE_TOKENS ? rest : L4_PAGE_TOKENS) + Kv::kPair - 1) / Kv::kPair;
+    const typename Kv::Element *v[N], *next[N];
 #pragma unroll
-      for (int n = 0; n < N; ++n)
-        values[n] = Kv::vector(v + slot * block.valueStride + n * kLanes);
+    for (int n = 0; n < N; ++n) {
+      const int64_t place = from * stride + (column + n * kLanes) * Kv::kPair;
+      v[n] = blocks.now->v[page] + place;
+      next[n] = blocks.next->v[page] + place;
+    }
+    const void *weights[R];
 #pragma unroll
-      for (int r = 0; r < R; ++r) {
-        const F weight = splat(weights[r * kBlockKeys + slot]);
+    for (int r = 0; r < R; ++r)
+      weights[r] = reinterpret_cast<const uint8_t *>(rows.scores + r * kBlockKeys) +
+                   (page * L4_PAGE_TOKENS + from * Kv::kPair) * kFactorBytes<Kv>;
+    for (int64_t slot = from; slot < end; ++slot) {
+      multiplyAdd<Kv, R, N>(sums, v, weights);
 #pragma unroll
-        for (int n = 0; n < N; ++n)
-          sums[r][n] = fma(weight, values[n], sums[r][n]);
+      for (int n = 0; n < N; ++n) {
+        if constexpr (Kv::kPair > 1)
+        prefetch(next[n]);
+        v[n] += stride;
+        next[n] += stride;
       }
+#pragma unroll
+      for (int r = 0; r < R; ++r)
+        weights[r] = static_cast<const uint8_t *>(weights[r]) + Kv::kPair * kFactorBytes<Kv>;
     }
   }
 #pragma unroll
@@ -207,10 +295,14 @@ L4_INLINE void weightedValues(const Rows &rows, int64_t row, const KeyBlock<Kv> 
     }
 }
 
+/// Vectors of keys, or of columns, that R rows take at once: few rows alone would wait for their
+/// own sums.
+template <int R> constexpr int kTogether = kHalves == 1 ? (R <= 4 ? 4 : 2) : R <= 2 ? 4 : 2;
+
 /// One block of keys for R query rows; `sees(row)` is the KeyRange of the block that a row sees.
 template <class Kv, int R, class Sees>
-L4_INLINE void attendTile(const Rows &rows, int64_t row, const KeyBlock<Kv> &block, int64_t headDim,
-                          Sees sees, float scale) {
+L4_INLINE void attendTile(const Rows &rows, int64_t row, const KeyBlocks<Kv> &blocks,
+                          int64_t headDim, Sees sees, float scale) {
   KeyRange visible[R], keys = {kBlockKeys, 0};
 #pragma unroll
   for (int r = 0; r < R; ++r) {
@@ -222,35 +314,37 @@ L4_INLINE void attendTile(const Rows &rows, int64_t row, const KeyBlock<Kv> &blo
   }
   if (keys.isEmpty())
     return;
+  constexpr int kWide = kTogether<R>;
   const int vectors = (keys.end + kLanes - 1) / kLanes;
   int first = keys.begin / kLanes;
-  for (; first + 2 <= vectors; first += 2)
-    scoreVectors<Kv, R, 2>(rows, row, block, first, headDim, scale);
-  if (first < vectors)
-    scoreVectors<Kv, R, 1>(rows, row, block, first, headDim, scale);
+  for (; first + kWide <= vectors; first += kWide)
+    scoreVectors<Kv, R, kWide>(rows, row, blocks, first, headDim, scale);
+  for (; first < vectors; ++first)
+    scoreVectors<Kv, R, 1>(rows, row, blocks, first, headDim, scale);
 
   alignas(64) float m[kLanes], l[kLanes], keep[kLanes], take[kLanes];
   for (int r = 0; r < R; ++r)
-    softmaxRow(rows.scores + r * kBlockKeys, visible[r], m[r], l[r]);
+    softmaxRow<Kv>(rows.scores + r * kBlockKeys, visible[r], m[r], l[r]);
   mergeFactors<R>(rows, row, m, l, keep, take);
 
-  // One or two rows alone would wait for their own sums: they take more columns at once.
-  constexpr int kColumns = R <= 2 ? 4 : 2;
   int64_t column = 0;
-  for (; column + kColumns * kLanes <= rows.padded; column += kColumns * kLanes)
-    weightedValues<Kv, R, kColumns>(rows, row, block, column, keys, keep, take);
+  for (; column + kWide * kLanes <= rows.padded; column += kWide * kLanes)
+    weightedValues<Kv, R, kWide>(rows, row, blocks, column, keys, keep, take);
   for (; column < rows.padded; column += kLanes)
-    weightedValues<Kv, R, 1>(rows, row, block, column, keys, keep, take);
+    weightedValues<Kv, R, 1>(rows, row, blocks, column, keys, keep, take);
 }
 
-/// The tiles of R rows that fit into [row, count), then those of the next smaller size.
+/// The tiles of R rows that fit into [row, count), then those of the next smaller size. The first
+/// asks for the next block.
 template <class Kv, int R, class Sees>
-L4_INLINE void attendTiles(const Rows &rows, int64_t row, int64_t count, const KeyBlock<Kv> &block,
+L4_INLINE void attendTiles(const Rows &rows, int64_t row, int64_t count, KeyBlocks<Kv> blocks,
                            int64_t headDim, Sees sees, float scale) {
-  for (; row + R <= count; row += R)
-    attendTile<Kv, R>(rows, row, block, headDim, sees, scale);
+  for (; row + R <= count; row += R) {
+    attendTile<Kv, R>(rows, row, blocks, headDim, sees, scale);
+    blocks.next = blocks.now;
+  }
   if constexpr (R > 1)
-    attendTiles<Kv, R == 8 ? 4 : R - 1>(rows, row, count, block, headDim, sees, scale);
+    attendTiles<Kv, R == 8 ? 4 : R - 1>(rows, row, count, blocks, headDim, sees, scale);
 }
 
 /// out = O / l, zero for a row that saw nothing. Adding 0 makes a zero's sign independent of how

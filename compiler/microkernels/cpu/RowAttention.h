@@ -30,16 +30,16 @@ class RowBlock : public KeyBlock<KvFloat32> {
 public:
   L4_MEMBER explicit RowBlock(const RowAttentionArgs &args)
       : args_(args), keys_(static_cast<float *>(args.scratch)) {
-    valueStride = l4_padded_head(args.headDim);
-    values_ = keys_ + kBlockKeys * valueStride;
+    columns = l4_padded_head(args.headDim);
+    values_ = keys_ + kBlockKeys * columns;
     for (int i = 0; i < kBlockPages; ++i) {
-      k[i] = keys_ + i * L4_PAGE_TOKENS * valueStride;
-      v[i] = values_ + i * L4_PAGE_TOKENS * valueStride;
+      k[i] = keys_ + i * L4_PAGE_TOKENS * columns;
+      v[i] = values_ + i * L4_PAGE_TOKENS * columns;
     }
   }
 
   /// What lies behind the block in scratch.
-  L4_MEMBER void *rest() const { return values_ + kBlockKeys * valueStride; }
+  L4_MEMBER void *rest() const { return values_ + kBlockKeys * columns; }
 
   /// The `count` (1 to kBlockKeys) keys from row `row` on. Rows often lie a power of two apart,
   /// where few of them fit into the first-level cache together: both are copied line by line, and
@@ -58,12 +58,12 @@ private:
   /// are copied `then`: twice for each line, as a request among so many may be dropped.
   L4_MEMBER void copy(const float *rows, const float *next, const float *then, int count) const {
     for (int i = 0; i < count; ++i)
-      for (int64_t d = 0; d < valueStride; d += kLanes) {
+      for (int64_t d = 0; d < columns; d += kLanes) {
         const int64_t left = args_.headDim - d;
         const int lanes = static_cast<int>(left < 0 ? 0 : left < kLanes ? left : kLanes);
         prefetch(next + i * args_.stride + d);
         prefetch(then + i * args_.stride + d);
-        store(values_ + i * valueStride + d, loadFirst(rows + i * args_.stride + d, lanes));
+        store(values_ + i * columns + d, loadFirst(rows + i * args_.stride + d, lanes));
         keepStores();
       }
   }
@@ -74,8 +74,8 @@ private:
     const float *rows[kLanes];
 #pragma unroll
     for (int i = 0; i < kLanes; ++i)
-      rows[i] = values_ + (first + (i < count ? i : count - 1)) * valueStride;
-    float *out = keys_ + first / kPanel * kPanel * valueStride + first % kPanel;
+      rows[i] = values_ + (first + (i < count ? i : count - 1)) * columns;
+    float *out = keys_ + first / kPanel * kPanel * columns + first % kPanel;
     for (int64_t d = 0; d < args_.headDim; d += 4) {
       F columns[4];
       transposeQuads(rows, d, columns);
@@ -93,7 +93,7 @@ private:
 L4_INLINE void attendPrefix(const Rows &rows, int64_t begin, int64_t end, const RowBlock &block,
                             int count, const RowAttentionArgs &args) {
   attendTiles<KvFloat32, kRowTile>(
-      rows, begin, end, block, args.headDim, [=](int64_t) { return KeyRange{0, count}; },
+      rows, begin, end, {&block, &block}, args.headDim, [=](int64_t) { return KeyRange{0, count}; },
       args.scale);
 }
 

@@ -108,6 +108,12 @@ L4_INLINE F loadBf16(const uint16_t *p) {
 /// sum + x[1] w[1], rounded, + x[0] w[0], rounded, of the pairs of bfloat16 in every lane. Rounds
 /// to nearest even; numbers below 2^-126 count as 0 and become 0.
 L4_INLINE F dotPairBf16(F sum, I w, I x) { return _mm512_dpbf16_ps(sum, (__m512bh)w, (__m512bh)x); }
+/// kLanes bfloat16, rounded to nearest even; returns what they are.
+L4_INLINE F storeBf16(uint16_t *p, F x) {
+  const __m256i rounded = (__m256i)_mm512_cvtneps_pbh(x);
+  _mm256_storeu_si256(reinterpret_cast<__m256i *>(p), rounded);
+  return asFloat(shiftLeft<16>(_mm512_cvtepu16_epi32(rounded)));
+}
 #endif
 L4_INLINE __m256 lowHalf(F x) { return _mm512_castps512_ps256(x); }
 L4_INLINE __m256 highHalf(F x) { return _mm512_extractf32x8_ps(x, 1); }

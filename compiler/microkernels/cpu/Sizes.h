@@ -19,7 +19,7 @@ static inline constexpr int64_t l4_padded_head(int64_t head_dim) {
   return (head_dim + 15) / 16 * 16;
 }
 
-/// Elements of one KV page: K [kv_head][head_dim][16], then V [kv_head][16][padded head_dim].
+/// Elements of one KV page (how they lie: KernelAbi.h).
 static inline constexpr int64_t l4_kv_page_elements(int64_t kv_heads, int64_t head_dim) {
   return kv_heads * L4_PAGE_TOKENS * (head_dim + l4_padded_head(head_dim));
 }
@@ -39,9 +39,10 @@ static inline constexpr int64_t l4_attention_state_bytes(int64_t rows, int64_t h
 }
 
 /// Scratch of paged attention over `rows` query rows (tokens x heads), in 64 byte multiples:
-///   state | position int64[rows]
+///   state | position int64[rows] | query bfloat16 [rows][padded head_dim]
 static inline constexpr int64_t l4_attention_scratch_bytes(int64_t rows, int64_t head_dim) {
-  return (l4_attention_state_bytes(rows, head_dim) + rows * 8 + 63) / 64 * 64;
+  const int64_t queries = rows * l4_padded_head(head_dim) * 2;
+  return (l4_attention_state_bytes(rows, head_dim) + rows * 8 + queries + 63) / 64 * 64;
 }
 
 /// Scratch of unit and cross attention over `rows` query rows, in 64 byte multiples; one block of
