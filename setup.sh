@@ -337,7 +337,9 @@ full_robustness() {
       tee -a build/robustness.log || return
   done
   LLAMA4_TIMING_TESTS=1 build/test/llama4_serve_test --gtest_filter='*TimeTellsNothing' || return
+  LLAMA4_FULL_COUNTS=1 on_programs build test/clients/test_demo_models.py 2>&1 | tee -a build/robustness.log || return
   on_programs build test/robustness/serve_soak.py 2>&1 | tee -a build/robustness.log || return
+  on_programs build test/robustness/serve_soak.py --demo llama4-demo 2>&1 | tee -a build/robustness.log || return
   note=$(sed -nE 's/^Ran ([0-9]+ tests).*/\1/p; s/^(.* MiB a minute)/\1/p; s/.*counted: (.*)/\1/p' \
     build/robustness.log | paste -sd ';' | sed 's/;/; /g')
 }

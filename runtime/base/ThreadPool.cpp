@@ -83,7 +83,7 @@ unsigned availableProcessors() {
   return std::max(1u, std::thread::hardware_concurrency());
 }
 
-Result<std::unique_ptr<ThreadPool>> ThreadPool::create(unsigned workers, bool pin) {
+Result<std::unique_ptr<ThreadPool>> ThreadPool::create(unsigned workers, Pinning pinning) {
   constexpr unsigned mostWorkers = 1024;
   constexpr uint32_t spinNanoseconds = 50'000;
   unsigned processors = availableProcessors();
@@ -98,17 +98,17 @@ Result<std::unique_ptr<ThreadPool>> ThreadPool::create(unsigned workers, bool pi
       new ThreadPool(workers, workers <= processors ? spinNanoseconds : 0));
   try {
     pool->threads_.reserve(workers - 1);
-    for (unsigned worker = 1; worker < workers; ++worker) {
+    for (unsigned worker = 1; worker < workers; ++worker)
       pool->threads_.emplace_back(&ThreadPool::work, pool.get(), worker);
-      if (pin && workers <= processors)
-        ThreadPool::pin(pool->threads_.back(), worker);
-    }
   } catch (const std::exception &) {
     return Status::error(StatusKind::OutOfMemory, "threads: found that the system starts only " +
                                                       std::to_string(pool->threads_.size() + 1) +
                                                       ", expected " + std::to_string(workers) +
                                                       "; use fewer threads.");
   }
+  if (workers == processors ? pinning != Pinning::Never
+                            : workers < processors && pinning == Pinning::Always)
+    pool->pinWorkers();
   return pool;
 }
 
@@ -121,22 +121,40 @@ ThreadPool::~ThreadPool() {
     thread.join();
 }
 
-/// Binds `thread` to the worker's place among the processors this process may use.
-void ThreadPool::pin(std::thread &thread, unsigned worker) {
+/// Binds each worker to its place among the processors this process may use. What the system
+/// refuses stays as it is.
+void ThreadPool::pinWorkers() {
   cpu_set_t set;
   CPU_ZERO(&set);
-  if (::sched_getaffinity(0, sizeof(set), &set) != 0)
+  if (workers_ == 1 || ::sched_getaffinity(0, sizeof(set), &set) != 0)
     return;
-  unsigned seen = 0;
-  for (int cpu = 0; cpu < CPU_SETSIZE; ++cpu) {
-    if (!CPU_ISSET(cpu, &set) || seen++ != worker)
+  size_t worker = 0;
+  for (int processor = 0; processor < CPU_SETSIZE && worker < workers_; ++processor) {
+    if (!CPU_ISSET(processor, &set))
       continue;
+    if (worker++ == 0) {
+      callersProcessor_ = processor;
+      continue;
+    }
     cpu_set_t one;
     CPU_ZERO(&one);
-    CPU_SET(cpu, &one);
-    ::pthread_setaffinity_np(thread.native_handle(), sizeof(one), &one);
-    return;
+    CPU_SET(processor, &one);
+    ::pthread_setaffinity_np(threads_[worker - 2].native_handle(), sizeof(one), &one);
   }
+}
+
+/// Two calls of the system before and one after the task. Threads that the caller starts at other
+/// times don't inherit it.
+void ThreadPool::runPinned(Task task, void *context) {
+  cpu_set_t before, one;
+  CPU_ZERO(&before);
+  CPU_ZERO(&one);
+  CPU_SET(callersProcessor_, &one);
+  const bool isPinned = ::sched_getaffinity(0, sizeof(before), &before) == 0 &&
+                        ::sched_setaffinity(0, sizeof(one), &one) == 0;
+  task(context, 0);
+  if (isPinned)
+    ::sched_setaffinity(0, sizeof(before), &before);
 }
 
 void ThreadPool::runTask(Task task, void *context) {
@@ -147,7 +165,10 @@ void ThreadPool::runTask(Task task, void *context) {
   task_ = task;
   context_ = context;
   gate_.arriveAndWait();
-  task(context, 0);
+  if (callersProcessor_ >= 0)
+    runPinned(task, context);
+  else
+    task(context, 0);
   gate_.arriveAndWait();
 }
 

@@ -59,12 +59,21 @@ constexpr TileRange tileRange(uint32_t tiles, unsigned worker, unsigned workers)
 /// Number of processors this process may run on.
 unsigned availableProcessors();
 
+/// Whether each worker keeps to a processor of its own. Workers that are bound to two processors
+/// are never left on one, where each would wait for the other at every barrier, which the system
+/// does when others compute as well.
+enum class Pinning {
+  Never,
+  WholeMachine, ///< where there are as many workers as processors
+  Always,       ///< where there are no more workers than processors
+};
+
 class ThreadPool {
 public:
   /// A team of `workers` (0: one for each available processor), the later caller of run() among
-  /// them. `pin` binds each worker but the caller to a processor of its own, where there are
-  /// enough. Errors: OutOfMemory (a thread cannot be started), Usage (more than 1024).
-  static Result<std::unique_ptr<ThreadPool>> create(unsigned workers, bool pin = false);
+  /// them. Errors: OutOfMemory (a thread cannot be started), Usage (more than 1024).
+  static Result<std::unique_ptr<ThreadPool>> create(unsigned workers,
+                                                    Pinning pinning = Pinning::Never);
   ~ThreadPool();
 
   unsigned workers() const { return workers_; }
@@ -74,7 +83,7 @@ public:
   static constexpr std::chrono::microseconds timeSlice{500};
 
   /// Calls `body(worker)` on every worker, and returns when all have returned. One thread at a
-  /// time may call it; `body` must not throw.
+  /// time may call it; `body` must not throw. The caller is bound to its processor for so long.
   template <typename Body> void run(Body &&body) {
     runTask([](void *context, unsigned worker) { (*static_cast<Body *>(context))(worker); }, &body);
   }
@@ -92,12 +101,14 @@ private:
   }
   void runTask(Task task, void *context);
   void work(unsigned worker);
-  static void pin(std::thread &thread, unsigned worker);
+  void pinWorkers();
+  void runPinned(Task task, void *context);
 
   const unsigned workers_;
-  Barrier barrier_;     ///< inside regions
-  Barrier gate_;        ///< before and after regions
-  Task task_ = nullptr; ///< of the current region; null ends the workers
+  int callersProcessor_ = -1; ///< where workers are bound
+  Barrier barrier_;           ///< inside regions
+  Barrier gate_;              ///< before and after regions
+  Task task_ = nullptr;       ///< of the current region; null ends the workers
   void *context_ = nullptr;
   std::vector<std::thread> threads_;
 };

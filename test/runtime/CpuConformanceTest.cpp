@@ -16,7 +16,10 @@ std::string objectBytes(int variant) {
 
 DeviceUnderTest cpu(unsigned threads) {
   return {"cpu" + std::to_string(threads),
-          [threads] { return createCpuDevice({threads, "", threads == 2}).take(); },
+          [threads] {
+            return createCpuDevice({threads, "", threads == 2 ? Pinning::Always : Pinning::Never})
+                .take();
+          },
           "cpu",
           "x86-64-v3",
           {objectBytes(1), objectBytes(2)}};
@@ -26,11 +29,11 @@ INSTANTIATE_TEST_SUITE_P(Cpu, DeviceConformance, ::testing::Values(cpu(1), cpu(2
                          [](const auto &info) { return info.param.name; });
 
 TEST(CpuDevice, LevelsAreAClosedList) {
-  auto unknown = createCpuDevice({1, "x86-64-v9", false});
+  auto unknown = createCpuDevice({1, "x86-64-v9", Pinning::Never});
   ASSERT_FALSE(unknown.ok());
   EXPECT_EQ(unknown.status().kind(), StatusKind::Usage);
   EXPECT_NE(unknown.status().message().find("x86-64-v4+vnni"), std::string::npos);
-  auto known = createCpuDevice({1, "x86-64-v3", false});
+  auto known = createCpuDevice({1, "x86-64-v3", Pinning::Never});
   ASSERT_TRUE(known.ok()) << known.status().message();
   EXPECT_EQ((*known)->describe(), "cpu, 1 threads, level x86-64-v3");
 }

@@ -175,7 +175,7 @@ void checkExperts(unsigned threads, uint32_t used, uint32_t tokens, bool measure
   ASSERT_TRUE(writeArtifact(path, expertParts(used), expertWeights()).ok());
   auto loaded = Program::load(path, VerifyMode::Full);
   ASSERT_TRUE(loaded.ok()) << loaded.status().message();
-  auto device = createCpuDevice({threads, "", false}).take();
+  auto device = createCpuDevice({threads, "", Pinning::Never}).take();
   auto executable = Executable::create(*loaded, *device).take();
   const uint32_t slots = tokens * expertTop, runs = std::min(used, slots);
   Rows out(slots, rowFloats);
@@ -294,7 +294,7 @@ TEST(Executor, BoundsLowerButNeverRaise) {
 }
 
 TEST(Executor, RefusesCodeThatLacksAKernelOrIsNoCode) {
-  auto device = createCpuDevice({1, "", false}).take();
+  auto device = createCpuDevice({1, "", Pinning::Never}).take();
   ArtifactParts parts = sampleParts();
   parts.program.kernels[1].symbol = "not_there";
   std::string path = testPath("lacking.l4x");

@@ -165,7 +165,7 @@ std::vector<std::byte> product(Executable &executable, ElementType type, uint32_
 /// The device with `threads` threads and the program on it; null where a library is missing.
 struct Loaded {
   Loaded(ElementType type, unsigned threads) {
-    device = createCpuDevice({threads, "", false}).take();
+    device = createCpuDevice({threads, "", Pinning::Never}).take();
     auto created = Executable::create(writeAndLoad(type), *device);
     if (created.ok()) {
       executable = created.take();

@@ -60,7 +60,7 @@ Result<std::shared_ptr<const Program>> loadTampered(std::function<void(ProgramDe
 TEST(Slices, ReadAndWriteTheirOwnColumns) {
   auto program = loadTampered([](ProgramDesc &) {});
   ASSERT_TRUE(program.ok()) << program.status().message();
-  auto device = createCpuDevice({2, "", false}).take();
+  auto device = createCpuDevice({2, "", Pinning::Never}).take();
   auto executable = Executable::create(*program, *device).take();
   alignas(64) float x[bound][wide], y[bound][wide];
   for (uint32_t t = 0; t < bound; ++t)

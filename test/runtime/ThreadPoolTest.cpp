@@ -8,6 +8,7 @@
 #include <gtest/gtest.h>
 #include <numeric>
 #include <sched.h>
+#include <set>
 #include <sys/resource.h>
 #include <sys/syscall.h>
 #include <unistd.h>
@@ -90,7 +91,7 @@ TEST_P(Pool, SleepersWakeUp) {
 
 TEST(ThreadPool, StartsAndEndsWithoutWork) {
   for (int i = 0; i < 50; ++i)
-    ASSERT_TRUE(ThreadPool::create(3, i % 2 == 0).ok());
+    ASSERT_TRUE(ThreadPool::create(3, i % 2 == 0 ? Pinning::Always : Pinning::Never).ok());
 }
 
 TEST(ThreadPool, DefaultsAndLimits) {
@@ -98,6 +99,58 @@ TEST(ThreadPool, DefaultsAndLimits) {
   auto many = ThreadPool::create(1025);
   ASSERT_FALSE(many.ok());
   EXPECT_EQ(many.status().kind(), StatusKind::Usage);
+}
+
+/// The processors that the calling thread may use.
+std::set<int> processorsNow() {
+  cpu_set_t set;
+  CPU_ZERO(&set);
+  EXPECT_EQ(::sched_getaffinity(0, sizeof(set), &set), 0);
+  std::set<int> found;
+  for (int i = 0; i < CPU_SETSIZE; ++i)
+    if (CPU_ISSET(i, &set))
+      found.insert(i);
+  return found;
+}
+
+/// Which processors each worker may use inside a region of a new team.
+std::vector<std::set<int>> processorsOfWorkers(unsigned workers, Pinning pinning) {
+  auto pool = ThreadPool::create(workers, pinning).take();
+  std::vector<std::set<int>> found(pool->workers());
+  pool->run([&](unsigned worker) { found[worker] = processorsNow(); });
+  return found;
+}
+
+TEST(ThreadPool, BindsEachWorkerToAProcessorOfItsOwn) {
+  const std::set<int> mine = processorsNow();
+  if (mine.size() < 2)
+    GTEST_SKIP() << "one processor: there is nothing to choose";
+  for (Pinning pinning : {Pinning::WholeMachine, Pinning::Always}) {
+    std::set<int> all;
+    for (const std::set<int> &one : processorsOfWorkers(0, pinning)) {
+      EXPECT_EQ(one.size(), 1u);
+      all.insert(one.begin(), one.end());
+    }
+    EXPECT_EQ(all, mine);
+    EXPECT_EQ(processorsNow(), mine); // the caller is free again
+  }
+  for (const std::set<int> &one : processorsOfWorkers(0, Pinning::Never))
+    EXPECT_EQ(one, mine);
+  // More workers than processors, and one alone.
+  const auto more = static_cast<unsigned>(mine.size() + 1);
+  for (unsigned workers : {more, 1u})
+    for (const std::set<int> &one : processorsOfWorkers(workers, Pinning::Always))
+      EXPECT_EQ(one, mine);
+}
+
+TEST(ThreadPool, BindsToPartOfTheMachineOnlyWhereAsked) {
+  const std::set<int> mine = processorsNow();
+  if (mine.size() < 3)
+    GTEST_SKIP() << "two processors have no part that two workers fit into";
+  for (const std::set<int> &one : processorsOfWorkers(2, Pinning::WholeMachine))
+    EXPECT_EQ(one, mine);
+  for (const std::set<int> &one : processorsOfWorkers(2, Pinning::Always))
+    EXPECT_EQ(one.size(), 1u);
 }
 
 /// The time slice of the calling thread in nanoseconds, 0 where the system has none.

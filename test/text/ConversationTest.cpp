@@ -1,7 +1,8 @@
 //===- ConversationTest.cpp - whole conversations against jinja2 and Meta *- C++ -*-===//
 //
-// conversations.json: 50 inputs through every template of test/data/templates, as jinja2 renders
-// them. meta_chat.json and the reference outputs: the ids of Meta's own formatters.
+// conversations.json: 50 inputs through every template of test/data/templates, and those of the
+// demo models, as jinja2 renders them. meta_chat.json and the reference outputs: the ids of Meta's
+// own formatters.
 //
 //===----------------------------------------------------------------------===//
 
@@ -13,6 +14,7 @@
 #include <gtest/gtest.h>
 
 #include <cstdlib>
+#include <iostream>
 #include <sstream>
 
 namespace llama4::text::test {
@@ -42,6 +44,10 @@ TEST(Conversations, AsJinja2RendersThem) {
   size_t rendered = 0;
   for (const Json &form : recorded["templates"]) {
     auto file = form["file"].get<std::string>();
+    if (!std::filesystem::exists(dataPath(file).parent_path())) {
+      std::cout << "skipped: no " << file << "\n"; // of a demo model that is not in the tree
+      continue;
+    }
     auto compiled = compileTemplate(readFile(dataPath(file)));
     ASSERT_TRUE(compiled.ok()) << file << ": " << compiled.status().message();
     std::vector<std::byte> section = compiled.take();
@@ -62,7 +68,7 @@ TEST(Conversations, AsJinja2RendersThem) {
       ++rendered;
     }
   }
-  EXPECT_GE(rendered, other != nullptr ? 1u : 300u);
+  EXPECT_GE(rendered, other != nullptr ? 1u : 363u);
 }
 
 /// Ids of one conversation through our template of Meta's format.

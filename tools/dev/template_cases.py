@@ -301,7 +301,9 @@ def conversations():
 TEMPLATES = {"smollm2": "templates/smollm2.jinja", "tools": "templates/tools.jinja",
              "parts": "templates/parts.jinja", "meta3": "templates/meta3.jinja",
              "meta4": "templates/meta4.jinja", "llama3": "oracles/llama3-text-tied/chat_template.jinja",
-             "llama4": "oracles/llama4-text-f32/chat_template.jinja"}
+             "llama4": "oracles/llama4-text-f32/chat_template.jinja",
+             "llama4-demo": "../../models/demo/llama4-demo/chat_template.jinja",
+             "llama3.2-vision-demo": "../../models/demo/llama3.2-vision-demo/chat_template.jinja"}
 
 
 def rendered(path, inputs):

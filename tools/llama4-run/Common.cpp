@@ -26,6 +26,13 @@ void addModelOptions(CLI::App &command, ModelOptions &options) {
       ->check(CLI::Range(1u, 1024u))
       ->group("Machine");
   command
+      .add_option(
+          "--pin-threads", options.pinThreads,
+          "a processor of its own for each thread: on, off, or auto, where there are as many "
+          "threads as processors (default: auto)")
+      ->check(CLI::IsMember({"auto", "on", "off"}))
+      ->group("Machine");
+  command
       .add_option("--cpu-level", options.cpuLevel,
                   "run the code of this level only: x86-64-v3, v4+vnni, ...")
       ->group("Machine");
@@ -60,6 +67,9 @@ Result<Session> openSession(const ModelOptions &options) {
   CpuOptions cpu;
   cpu.threads = options.threads;
   cpu.level = options.cpuLevel;
+  cpu.pinning = options.pinThreads == "auto" ? Pinning::WholeMachine
+                : options.pinThreads == "on" ? Pinning::Always
+                                             : Pinning::Never;
   LLAMA4_ASSIGN_OR_RETURN(session.device, createCpuDevice(cpu));
   return session;
 }

@@ -37,6 +37,7 @@ struct ModelOptions {
   std::string model;
   unsigned threads = 0;
   std::string cpuLevel;
+  std::string pinThreads = "auto"; ///< "auto", "on" or "off"
   uint32_t prefillChunk = 0;
   std::string memory;
   std::string weights = "map"; ///< "map", "copy" or "auto"

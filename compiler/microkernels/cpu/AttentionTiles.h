@@ -276,7 +276,7 @@ L4_INLINE void weightedValues(const Rows &rows, int64_t row, const KeyBlocks<Kv>
 #pragma unroll
       for (int n = 0; n < N; ++n) {
         if constexpr (Kv::kPair > 1)
-        prefetch(next[n]);
+          prefetch(next[n]);
         v[n] += stride;
         next[n] += stride;
       }

@@ -208,7 +208,7 @@ Result<std::unique_ptr<Device>> createCpuDevice(const CpuOptions &options) {
                                "\", expected a level this processor has; leave the option out.");
   }
   LLAMA4_ASSIGN_OR_RETURN(std::unique_ptr<ThreadPool> pool,
-                          ThreadPool::create(options.threads, options.pinThreads));
+                          ThreadPool::create(options.threads, options.pinning));
   return std::unique_ptr<Device>(std::make_unique<CpuDevice>(std::move(pool), options.level));
 }
 

@@ -7,14 +7,15 @@
 #ifndef LLAMA4_RUNTIME_DEVICE_CPU_CPUDEVICE_H
 #define LLAMA4_RUNTIME_DEVICE_CPU_CPUDEVICE_H
 
+#include "runtime/base/ThreadPool.h"
 #include "runtime/device/Device.h"
 
 namespace llama4 {
 
 struct CpuOptions {
-  unsigned threads = 0;    ///< 0: one for each processor this process may run on
-  std::string level;       ///< run exactly this level; empty: the best the machine can
-  bool pinThreads = false; ///< bind each worker (not the caller) to one processor
+  unsigned threads = 0; ///< 0: one for each processor this process may run on
+  std::string level;    ///< run exactly this level; empty: the best the machine can
+  Pinning pinning = Pinning::WholeMachine;
 };
 
 /// Errors: Usage (unknown level), Unavailable (this machine cannot run the level asked for).
