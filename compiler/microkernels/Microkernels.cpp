@@ -52,7 +52,7 @@ constexpr AttentionCore kAttention[] = {
 };
 
 constexpr UnitAttentionCore kUnitAttention[] = {
-#define L4_UNIT_ATTENTION(symbol) {#symbol},
+#define L4_UNIT_ATTENTION(symbol, row_type) {#symbol, KvType::row_type},
 #include "compiler/microkernels/Table.def"
 };
 
@@ -134,9 +134,9 @@ const AttentionCore *findAttention(KvType type) {
   return findRowWhere(kAttention, [&](const AttentionCore &core) { return core.type == type; });
 }
 
-const UnitAttentionCore *findUnitAttention() {
-  static_assert(std::size(kUnitAttention) == 1, "the core is found by its kind alone");
-  return kUnitAttention;
+const UnitAttentionCore *findUnitAttention(KvType type) {
+  static_assert(std::size(kUnitAttention) == std::size(kKvTypes), "one core for each type");
+  return &kUnitAttention[static_cast<size_t>(type)];
 }
 
 const CrossAttentionCore *findCrossAttention() {

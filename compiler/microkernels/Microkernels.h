@@ -79,9 +79,10 @@ struct AttentionCore {
   KvType type;
 };
 
-/// Attention among the rows of one unit, one head.
+/// Attention among the rows of one unit, one head; queries, keys and values of `type`.
 struct UnitAttentionCore {
   std::string_view symbol;
+  KvType type;
 };
 
 /// Attention of tokens over the images of a pool, the query heads of one KV head.
@@ -103,8 +104,9 @@ std::span<const AttentionCore> attentionCores();
 const LinearCore *findLinear(Activation activation, Encoding encoding);
 const RowCore *findRow(Encoding encoding);
 const AttentionCore *findAttention(KvType type);
-/// The cores over float32 rows, never null. Owned by the library.
-const UnitAttentionCore *findUnitAttention();
+/// Never null. Owned by the library.
+const UnitAttentionCore *findUnitAttention(KvType type);
+/// The core over float32 rows, never null. Owned by the library.
 const CrossAttentionCore *findCrossAttention();
 /// The one core of its kind. Owned by the library.
 const GroupCore &groupCore();

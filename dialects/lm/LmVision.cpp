@@ -179,6 +179,9 @@ LogicalResult UnitAttentionOp::verify() {
   if (failed(verifyUnits(*this, getQuery(), "query")) ||
       failed(verifyHeads(*this, getScale(), getHeads(), columnsOf(getQuery()))))
     return failure();
+  const int64_t dim = columnsOf(getQuery()) / static_cast<int64_t>(getHeads());
+  if (getQuery().getType().getElementType().isBF16() && dim % 2 != 0)
+    return emitOpError("has bf16 heads of ") << dim << " columns, expected an even number";
   if (bool(getPictures()) != getGroups().has_value() ||
       bool(getPictures()) != getReal().has_value())
     return emitOpError("needs pictures, groups and real together");

@@ -192,12 +192,16 @@ def Lm_MergeRowsOp : Lm_Op<"merge_rows", [Pure, AllTypesMatch<["input", "result"
 // Attention without state
 //===----------------------------------------------------------------------===//
 
-def Lm_UnitAttentionOp : Lm_Op<"unit_attention", [Pure, AllTypesMatch<["query", "key", "value",
-                                                                       "result"]>]> {
+def Lm_UnitAttentionOp : Lm_Op<"unit_attention", [
+    Pure, AllTypesMatch<["query", "key", "value"]>,
+    TypesMatchWith<"the result has the query's shape in f32", "query", "result", [{
+      ::mlir::cast<::mlir::RankedTensorType>($_self).clone(
+          ::mlir::Float32Type::get($_self.getContext()))
+    }]>]> {
   let summary = "attention among the rows of each unit, in both directions";
   let description = [{
-    query, key, value f32[?, K, heads * dim]: every row attends to all rows of its own unit,
-    softmax(scale q k^T) v in f32. With `pictures %n`, n i32[?], the rows of a unit are `groups`
+    query, key, value f32[?, K, heads * dim] or, where dim is even, bf16: every row attends to all
+    rows of its own unit, softmax(scale q k^T) v in f32. With `pictures %n`, n i32[?], the rows of a unit are `groups`
     groups; row r of group g is real where g < n and r < `real`, and what is hidden from each other
     are rows of which neither is real. n may be 0.
 
@@ -207,10 +211,11 @@ def Lm_UnitAttentionOp : Lm_Op<"unit_attention", [Pure, AllTypesMatch<["query", 
            real = 17 : i64} : tensor<?x96x64xf32>, tensor<?xi32>
     ```
   }];
-  let arguments = (ins RankedTensorOf<[F32]>:$query, RankedTensorOf<[F32]>:$key,
-                       RankedTensorOf<[F32]>:$value, Optional<RankedTensorOf<[I32]>>:$pictures,
-                       I64Attr:$heads, F32Attr:$scale, OptionalAttr<I64Attr>:$groups,
-                       OptionalAttr<I64Attr>:$real, OptionalAttr<Target_CoreAttr>:$core);
+  let arguments = (ins RankedTensorOf<[F32, BF16]>:$query, RankedTensorOf<[F32, BF16]>:$key,
+                       RankedTensorOf<[F32, BF16]>:$value,
+                       Optional<RankedTensorOf<[I32]>>:$pictures, I64Attr:$heads, F32Attr:$scale,
+                       OptionalAttr<I64Attr>:$groups, OptionalAttr<I64Attr>:$real,
+                       OptionalAttr<Target_CoreAttr>:$core);
   let results = (outs RankedTensorOf<[F32]>:$result);
   let assemblyFormat = [{
     $query `,` $key `,` $value (`pictures` $pictures^)? `heads` $heads `scale` $scale

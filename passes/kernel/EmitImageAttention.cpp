@@ -29,28 +29,32 @@ static LogicalResult checkCore(Operation *op, target::CoreAttr core, StringRef s
 LogicalResult kernel::emitUnitAttentionTile(KernelFrame &frame, lm::UnitAttentionOp op,
                                             Value tile) {
   Ir &ir = frame.ir;
-  StringRef symbol = microkernels::findUnitAttention()->symbol;
+  StringRef symbol = unitAttentionCore(op).symbol;
   if (failed(checkCore(op, op.getCoreAttr(), symbol, microkernels::kUnitAttentionRows)))
     return failure();
   RankedTensorType type = op.getType();
   auto heads = static_cast<int64_t>(op.getHeads());
   int64_t rows = lm::getRowsPerSymbol(type), dim = lm::getColumns(type) / heads;
-  int64_t bytes = storedRowBytes(type);
+  int64_t element = op.getQuery().getType().getElementTypeBitWidth() / 8;
   RowTile found = locateRows(ir, ir.div(tile, heads), rows, op.getCoreAttr());
   Value firstRow = ir.mul(found.unit, rows);
-  Value column = ir.mul(ir.rem(tile, heads), dim * kFloat);
-  auto at = [&](Value tensor, Value row) {
-    return ir.at(frame.bindings.lookup(tensor), ir.add(ir.mul(row, bytes), column));
+  Value head = ir.rem(tile, heads);
+  auto at = [&](Value tensor, Value row, int64_t elementBytes) {
+    int64_t bytes = storedRowBytes(cast<RankedTensorType>(tensor.getType()));
+    return ir.at(frame.bindings.lookup(tensor),
+                 ir.add(ir.mul(row, bytes), ir.mul(head, dim * elementBytes)));
   };
   Value pictures = ir.index(1);
   if (Value counts = op.getPictures())
     pictures = ir.loadInt32(ir.at(frame.bindings.lookup(counts), ir.mul(found.unit, 4)));
   Value scale = ir.make<arith::ConstantOp>(op.getScaleAttr());
   callCore(ir, symbol,
-           {at(op.getResult(), ir.add(firstRow, found.first)), ir.index(bytes / kFloat),
-            at(op.getQuery(), firstRow), at(op.getKey(), firstRow), at(op.getValue(), firstRow),
-            ir.index(bytes / kFloat), found.first, ir.add(found.first, found.count), ir.index(rows),
-            ir.index(dim), ir.index(static_cast<int64_t>(op.getGroups().value_or(1))),
+           {at(op.getResult(), ir.add(firstRow, found.first), kFloat),
+            ir.index(storedRowBytes(type) / kFloat), at(op.getQuery(), firstRow, element),
+            at(op.getKey(), firstRow, element), at(op.getValue(), firstRow, element),
+            ir.index(storedRowBytes(op.getQuery().getType()) / element), found.first,
+            ir.add(found.first, found.count), ir.index(rows), ir.index(dim),
+            ir.index(static_cast<int64_t>(op.getGroups().value_or(1))),
             ir.index(static_cast<int64_t>(op.getReal().value_or(rows))), pictures, scale,
             frame.scratch});
   return success();

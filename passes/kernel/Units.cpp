@@ -245,6 +245,12 @@ int64_t kernel::unitAttentionScratch(lm::UnitAttentionOp op) {
   return microkernels::unitAttentionScratchBytes(dim);
 }
 
+const microkernels::UnitAttentionCore &kernel::unitAttentionCore(lm::UnitAttentionOp op) {
+  const bool isNarrow = op.getQuery().getType().getElementType().isBF16();
+  return *microkernels::findUnitAttention(isNarrow ? microkernels::KvType::BFloat16
+                                                   : microkernels::KvType::Float32);
+}
+
 int64_t kernel::crossAttentionScratch(lm::CrossAttentionOp op) {
   auto heads = static_cast<int64_t>(op.getHeads());
   int64_t tokens = op.getCoreAttr() ? op.getCoreAttr().getTokens() : 0;

@@ -13,6 +13,7 @@
 #ifndef LLAMA4_PASSES_KERNEL_UNITS_H
 #define LLAMA4_PASSES_KERNEL_UNITS_H
 
+#include "compiler/microkernels/Microkernels.h"
 #include "dialects/cmd/Cmd.h"
 
 #include "mlir/IR/AffineMap.h"
@@ -73,6 +74,8 @@ ScratchPlan rowScratch(lm::RowOp op);
 ScratchPlan linearScratch(lm::LinearOp op, unsigned group);
 ScratchPlan attentionScratch(lm::AttentionOp op);
 int64_t unitAttentionScratch(lm::UnitAttentionOp op);
+/// The core for the op's element type.
+const microkernels::UnitAttentionCore &unitAttentionCore(lm::UnitAttentionOp op);
 int64_t crossAttentionScratch(lm::CrossAttentionOp op);
 
 /// Heads of keys and values of cross-attention.

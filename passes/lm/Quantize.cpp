@@ -39,6 +39,7 @@ private:
   Type getAsked(lm::ParamOp param, Type forAll, Type forTower);
   LogicalResult encodeParams(DictionaryAttr options);
   void quantizeInputs();
+  void quantizeAttention();
   void findRouters();
   void findReaders();
 
@@ -229,6 +230,41 @@ LogicalResult LmQuantizePass::encodeParams(DictionaryAttr options) {
   return success();
 }
 
+/// `value` rounded to `element`, behind what computes it: that is then the first to read it and can
+/// become part of it.
+Value quantizeBehind(Operation *reader, Value value, Type element) {
+  OpBuilder builder(reader);
+  builder.setInsertionPointAfterValue(value);
+  auto type = cast<RankedTensorType>(value.getType());
+  return lm::QuantizeRowsOp::create(builder, reader->getLoc(),
+                                    RankedTensorType::get(type.getShape(), element), value);
+}
+
+/// Attention of the image tower, where its linears round what they read: it then multiplies what
+/// bfloat16 can hold, too.
+void LmQuantizePass::quantizeAttention() {
+  getOperation()->walk([&](lm::UnitAttentionOp attention) {
+    RankedTensorType type = attention.getQuery().getType();
+    const int64_t dim = lm::getColumns(type) / static_cast<int64_t>(attention.getHeads());
+    auto function = attention->getParentOfType<func::FuncOp>();
+    WalkResult rounds = function.walk([](lm::LinearOp linear) {
+      return linear.getInput().getType().getElementType().isF32() ? WalkResult::advance()
+                                                                  : WalkResult::interrupt();
+    });
+    if (!rounds.wasInterrupted() || dim % 2 != 0 || !type.getElementType().isF32())
+      return;
+    llvm::SmallDenseMap<Value, Value> rounded;
+    for (OpOperand &operand : attention->getOpOperands().take_front(3)) {
+      Value &value = rounded[operand.get()];
+      if (!value) {
+        value = quantizeBehind(attention, operand.get(), BFloat16Type::get(&getContext()));
+        ++numQuantizedInputs;
+      }
+      operand.set(value);
+    }
+  });
+}
+
 void LmQuantizePass::quantizeInputs() {
   SmallVector<lm::LinearOp> linears;
   getOperation()->walk([&](lm::LinearOp linear) {
@@ -241,15 +277,10 @@ void LmQuantizePass::quantizeInputs() {
     Type activation = getActivationType(weight.getElementType());
     if (!activation || !input.getElementType().isF32())
       continue;
-    // Behind what computes the rows: it is then the first to read them and can become part of it.
-    OpBuilder builder(linear);
-    builder.setInsertionPointAfterValue(linear.getInput());
-    auto quantized = lm::QuantizeRowsOp::create(builder, linear.getLoc(),
-                                                RankedTensorType::get(input.getShape(), activation),
-                                                linear.getInput());
-    linear.getInputMutable().assign(quantized);
+    linear.getInputMutable().assign(quantizeBehind(linear, linear.getInput(), activation));
     ++numQuantizedInputs;
   }
+  quantizeAttention();
 }
 
 } // namespace

@@ -27,7 +27,7 @@ struct LmSelectLayoutPass : llama4::impl::LmSelectLayoutBase<LmSelectLayoutPass>
       if (auto attention = dyn_cast<lm::AttentionOp>(op))
         return selectAttention(attention);
       if (auto attention = dyn_cast<lm::UnitAttentionOp>(op))
-        return setCore(attention, microkernels::findUnitAttention()->symbol,
+        return setCore(attention, kernel::unitAttentionCore(attention).symbol,
                        kernel::unitTokens(lm::getRowsPerSymbol(attention.getType()),
                                           microkernels::kUnitAttentionRows));
       if (auto attention = dyn_cast<lm::CrossAttentionOp>(op))

@@ -2,6 +2,9 @@
 #include "test/microkernels/Fenced.h"
 #include "test/microkernels/Support.h"
 
+#include "compiler/pack/Quantize.h"
+#include "runtime/format/Half.h"
+
 #include <cmath>
 #include <limits>
 
@@ -12,10 +15,16 @@ constexpr float kUntouched = 7.0f;
 constexpr int64_t kBehind = 5; ///< columns of the output behind a head
 const float kNan = std::nanf("");
 
+/// One number of a result, and the mean distance of the values from it, by their weights.
+struct Mean {
+  double value = 0, spread = 0;
+};
+
 /// out = softmax(scale q k^T) v over the rows `seen`, zero where there are none; in double.
-std::vector<double> attend(const float *q, const float *k, const float *v, int64_t stride,
-                           const std::vector<int64_t> &seen, int64_t headDim, float scale) {
-  std::vector<double> weights, out(static_cast<size_t>(headDim), 0.0);
+std::vector<Mean> attend(const float *q, const float *k, const float *v, int64_t stride,
+                         const std::vector<int64_t> &seen, int64_t headDim, float scale) {
+  std::vector<double> weights;
+  std::vector<Mean> out(static_cast<size_t>(headDim));
   double largest = -std::numeric_limits<double>::infinity(), total = 0;
   for (int64_t row : seen) {
     double score = 0;
@@ -26,16 +35,23 @@ std::vector<double> attend(const float *q, const float *k, const float *v, int64
   }
   for (double &weight : weights)
     total += weight = std::exp(weight - largest);
-  for (size_t i = 0; i < seen.size(); ++i)
-    for (int64_t d = 0; d < headDim; ++d)
-      out[static_cast<size_t>(d)] += weights[i] / total * v[seen[i] * stride + d];
+  for (int64_t d = 0; d < headDim; ++d) {
+    Mean &mean = out[static_cast<size_t>(d)];
+    for (size_t i = 0; i < seen.size(); ++i)
+      mean.value += weights[i] / total * v[seen[i] * stride + d];
+    for (size_t i = 0; i < seen.size(); ++i)
+      mean.spread += weights[i] / total * std::abs(v[seen[i] * stride + d] - mean.value);
+  }
   return out;
 }
 
-/// A row of results; one that sees nothing is zero to the last bit.
-void expectRow(const float *out, const std::vector<double> &expected, bool seesNothing) {
+/// A row of results; one that sees nothing is zero to the last bit. With `rounds`, weights are
+/// bfloat16, off by up to 2^-8 of themselves.
+void expectRow(const float *out, const std::vector<Mean> &expected, bool seesNothing,
+               bool rounds = false) {
   for (size_t d = 0; d < expected.size(); ++d) {
-    ASSERT_NEAR(out[d], expected[d], 6e-5) << "d " << d;
+    ASSERT_NEAR(out[d], expected[d].value, 6e-5 + (rounds ? expected[d].spread / 255 : 0))
+        << "d " << d;
     if (seesNothing) {
       ASSERT_EQ(out[d], 0.0f);
       ASSERT_FALSE(std::signbit(out[d])) << "d " << d;
@@ -50,6 +66,7 @@ void expectRow(const float *out, const std::vector<double> &expected, bool seesN
 struct UnitShape {
   int64_t rows, headDim;
   int64_t groups = 1, real = -1, pictures = 1; ///< without padding: real = rows
+  KvType type = KvType::Float32;
 
   bool isReal(int64_t row) const {
     const int64_t perGroup = rows / groups;
@@ -66,7 +83,7 @@ struct UnitShape {
 
 void PrintTo(const UnitShape &shape, std::ostream *stream) {
   *stream << shape.rows << " rows of " << shape.headDim << ", " << shape.groups << " groups, real "
-          << shape.real << ", pictures " << shape.pictures;
+          << shape.real << ", pictures " << shape.pictures << ", " << kvTypeName(shape.type);
 }
 
 /// The last of two heads of a unit whose other columns are NaN; every input ends where memory ends.
@@ -74,7 +91,8 @@ class Unit {
 public:
   Unit(const UnitShape &shape, uint32_t seed)
       : shape_(shape), stride_(shape.headDim * 2 + 3), q_(matrix(seed, 2.0f)),
-        k_(matrix(seed + 1, 1.0f)), v_(matrix(seed + 2, 1.5f)),
+        k_(matrix(seed + 1, 1.0f)), v_(matrix(seed + 2, 1.5f)), narrowQ_(narrow(q_)),
+        narrowK_(narrow(k_)), narrowV_(narrow(v_)),
         scale_(0.9f / std::sqrt(static_cast<float>(shape.headDim))) {}
 
   /// Rows [begin, end) in calls of up to `split` rows.
@@ -85,18 +103,20 @@ public:
     const Fenced scratch(static_cast<size_t>(unitAttentionScratchBytes(shape_.headDim)) / 4, kNan);
     const int64_t head = stride_ - shape_.headDim;
     for (int64_t row = begin; row < end; row += split)
-      level.cores->unitAttention(out.data() + (row - begin) * outStride, outStride,
-                                 q_.data() + head, k_.data() + head, v_.data() + head, stride_, row,
-                                 std::min(row + split, end), shape_.rows, shape_.headDim,
-                                 shape_.groups, shape_.real < 0 ? shape_.rows : shape_.real,
-                                 shape_.pictures, scale_, scratch.data());
+      level.cores->unitAttention[static_cast<size_t>(shape_.type)](
+          out.data() + (row - begin) * outStride, outStride, at(q_, narrowQ_, head),
+          at(k_, narrowK_, head), at(v_, narrowV_, head), stride_, row, std::min(row + split, end),
+          shape_.rows, shape_.headDim, shape_.groups, shape_.real < 0 ? shape_.rows : shape_.real,
+          shape_.pictures, scale_, scratch.data());
     EXPECT_TRUE(out.isIntact());
     EXPECT_TRUE(scratch.isIntact());
     return {out.data(), out.data() + out.size()};
   }
 
   /// Every `step`-th row of the whole unit, and that nothing behind the head was written.
-  void check(const std::vector<float> &out, int64_t step = 1) const {
+  void check(const NativeLevel &level, const std::vector<float> &out, int64_t step = 1) const {
+    const bool rounds =
+        shape_.type == KvType::BFloat16 && std::string_view(level.level->name).ends_with("+bf16");
     const int64_t outStride = shape_.headDim + kBehind, head = stride_ - shape_.headDim;
     for (int64_t row = 0; row < shape_.rows; row += step) {
       SCOPED_TRACE(row);
@@ -105,7 +125,7 @@ public:
       expectRow(result,
                 attend(q_.data() + row * stride_ + head, k_.data() + head, v_.data() + head,
                        stride_, seen, shape_.headDim, scale_),
-                seen.empty());
+                seen.empty(), rounds);
       for (int64_t i = 0; i < kBehind; ++i)
         ASSERT_EQ(result[shape_.headDim + i], kUntouched);
       if (::testing::Test::HasFatalFailure())
@@ -120,38 +140,67 @@ private:
     for (size_t i = 0; i < values.size(); ++i)
       if (static_cast<int64_t>(i) % stride_ < stride_ - shape_.headDim)
         values[i] = kNan;
+      else if (shape_.type == KvType::BFloat16)
+        values[i] = bfloat16ToFloat(pack::floatToBFloat16(values[i]));
     return Fenced(values);
+  }
+  /// The same numbers in bfloat16, which end where memory ends.
+  static std::vector<float> narrow(const Fenced &wide) {
+    std::vector<float> halves((wide.size() + 1) / 2);
+    uint16_t *to = reinterpret_cast<uint16_t *>(halves.data() + halves.size()) - wide.size();
+    for (size_t i = 0; i < wide.size(); ++i)
+      to[i] = pack::floatToBFloat16(wide.data()[i]);
+    return halves;
+  }
+  const void *at(const Fenced &wide, const Fenced &halves, int64_t head) const {
+    if (shape_.type == KvType::Float32)
+      return wide.data() + head;
+    return reinterpret_cast<const uint16_t *>(halves.data() + halves.size()) - wide.size() + head;
   }
 
   UnitShape shape_;
   int64_t stride_;
-  Fenced q_, k_, v_;
+  Fenced q_, k_, v_, narrowQ_, narrowK_, narrowV_;
   float scale_;
 };
 
 void checkUnit(const UnitShape &shape, int64_t step = 1) {
   SCOPED_TRACE(::testing::PrintToString(shape));
   const Unit unit(shape, static_cast<uint32_t>(shape.rows * 1000 + shape.headDim));
-  forEachLevel([&](const NativeLevel &level) { unit.check(unit.run(level, 0, shape.rows), step); });
+  forEachLevel(
+      [&](const NativeLevel &level) { unit.check(level, unit.run(level, 0, shape.rows), step); });
+}
+
+/// The shape in bfloat16, whose heads have an even dimension.
+UnitShape narrowed(UnitShape shape) {
+  shape.headDim += shape.headDim % 2;
+  shape.type = KvType::BFloat16;
+  return shape;
 }
 
 TEST(UnitAttention, EveryHeadDimension) {
   for (int64_t headDim = 1; headDim <= 256; headDim += headDim < 130 ? 1 : 21) {
     checkUnit({67, headDim}, 5);
+    if (headDim % 2 == 0)
+      checkUnit(narrowed({67, headDim}), 5);
     if (HasFatalFailure())
       return;
   }
   checkUnit({66, 256}, 5);
+  checkUnit(narrowed({66, 256}), 5);
 }
 
 TEST(UnitAttention, EveryNumberOfRows) {
   for (int64_t rows = 1; rows <= 140; ++rows) {
     checkUnit({rows, 24}, rows < 20 ? 1 : 7);
+    checkUnit(narrowed({rows, 24}), rows < 20 ? 1 : 7);
     if (HasFatalFailure())
       return;
   }
-  for (const UnitShape &shape : {UnitShape{577, 64}, UnitShape{577, 88}, UnitShape{1601, 80}})
+  for (const UnitShape &shape : {UnitShape{577, 64}, UnitShape{577, 88}, UnitShape{1601, 80}}) {
     checkUnit(shape, 97);
+    checkUnit(narrowed(shape), 97);
+  }
 }
 
 /// Groups that fill no block, one, and several; real rows up to and across the border of a block.
@@ -164,6 +213,7 @@ TEST(UnitAttention, HidesPaddingFromPadding) {
   for (UnitShape shape : kPadded)
     for (shape.pictures = 0; shape.pictures <= shape.groups; ++shape.pictures) {
       checkUnit(shape);
+      checkUnit(narrowed(shape));
       if (HasFatalFailure())
         return;
     }
@@ -176,6 +226,8 @@ TEST(UnitAttention, SameBitsHoweverRowsAreGrouped) {
       shape.pictures = pictures;
       shapes.push_back(shape);
     }
+  for (size_t i = 0, wide = shapes.size(); i < wide; i += 2)
+    shapes.push_back(narrowed(shapes[i]));
   for (const UnitShape &shape : shapes) {
     SCOPED_TRACE(::testing::PrintToString(shape));
     const Unit unit(shape, 11);

@@ -14,7 +14,8 @@ TEST(Table, FindsCoresByOperands) {
   EXPECT_EQ(findLinear(Activation::Q8, Encoding::Float32), nullptr);
   EXPECT_EQ(findRow(Encoding::BFloat16)->symbol, "l4_row_bfloat16");
   EXPECT_EQ(findAttention(KvType::Float32)->symbol, "l4_attention_float32");
-  EXPECT_EQ(findUnitAttention()->symbol, "l4_unit_attention_f32");
+  EXPECT_EQ(findUnitAttention(KvType::Float32)->symbol, "l4_unit_attention_f32");
+  EXPECT_EQ(findUnitAttention(KvType::BFloat16)->symbol, "l4_unit_attention_bf16");
   EXPECT_EQ(findCrossAttention()->symbol, "l4_cross_attention_f32");
   EXPECT_EQ(groupCore().symbol, "l4_group_by_expert");
   EXPECT_EQ(groupScratchBytes(1), 64);

@@ -95,3 +95,36 @@ func.func @main(%x: tensor<?x256xf32>) -> tensor<?x4xf32> attributes {lm.entry =
   return %l : tensor<?x4xf32>
 }
 }
+
+// -----
+// ===== Attention of a tower whose linears round what they read, and of one that stays in f32 =====
+// CHECK-LABEL: module attributes {lm.options = {compute = "bfloat16", vision}}
+module attributes {lm.options = {compute = "bfloat16", vision}} {
+lm.param @w : tensor<64x64xbf16> from #lm.source<"w">
+// CHECK-LABEL: func.func @encode_image
+func.func @encode_image(%x: tensor<?x5x64xf32>, %q: tensor<?x5x64xf32>) -> tensor<?x5x64xf32> attributes {lm.entry = #lm.entry<"N", bound = 4>} {
+  %w = lm.load_param @w : tensor<64x64xbf16>
+  // CHECK: [[Q:%.*]] = lm.quantize_rows %arg1 : tensor<?x5x64xf32> -> tensor<?x5x64xbf16>
+  // CHECK: [[K:%.*]] = lm.linear
+  // CHECK: [[H:%.*]] = lm.quantize_rows [[K]] : tensor<?x5x64xf32> -> tensor<?x5x64xbf16>
+  %k = lm.linear %x, %w : tensor<?x5x64xf32>, tensor<64x64xbf16> -> tensor<?x5x64xf32>
+  // CHECK-NEXT: lm.unit_attention [[Q]], [[H]], [[H]] heads 4 scale 2.500000e-01 : tensor<?x5x64xbf16>
+  %a = lm.unit_attention %q, %k, %k heads 4 scale 2.5e-01 : tensor<?x5x64xf32>
+  return %a : tensor<?x5x64xf32>
+}
+}
+
+// -----
+// CHECK-LABEL: module attributes {lm.options = {compute = "bfloat16", wide}}
+module attributes {lm.options = {compute = "bfloat16", wide}} {
+lm.param @w : tensor<64x64xf32> from #lm.source<"w">
+// CHECK-LABEL: func.func @encode_image
+func.func @encode_image(%x: tensor<?x5x64xf32>) -> tensor<?x5x64xf32> attributes {lm.entry = #lm.entry<"N", bound = 4>} {
+  // CHECK-NOT: quantize_rows
+  %w = lm.load_param @w : tensor<64x64xf32>
+  %k = lm.linear %x, %w : tensor<?x5x64xf32>, tensor<64x64xf32> -> tensor<?x5x64xf32>
+  // CHECK: lm.unit_attention {{.*}} : tensor<?x5x64xf32>
+  %a = lm.unit_attention %k, %k, %k heads 4 scale 2.5e-01 : tensor<?x5x64xf32>
+  return %a : tensor<?x5x64xf32>
+}
+}

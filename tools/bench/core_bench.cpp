@@ -260,24 +260,25 @@ void printRows(const NativeLevel &level, std::string_view symbol, const std::str
 }
 
 /// One head of 16 of a unit without padding.
-void benchUnitAttention(const NativeLevel &level, int64_t rows, int64_t headDim,
-                        const Limits &limits) {
+void benchUnitAttention(const NativeLevel &level, const UnitAttentionCore &core, int64_t rows,
+                        int64_t headDim, const Limits &limits) {
   const int64_t stride = 16 * headDim;
-  std::vector<float> data[4];
-  for (std::vector<float> &matrix : data)
-    matrix.assign(static_cast<size_t>(rows * stride), 0.01f);
+  const size_t bytes = core.type == KvType::BFloat16 ? 2 : 4;
+  std::vector<float> out(static_cast<size_t>(rows * stride), 0.01f);
+  std::vector<std::byte> data[3];
+  for (std::vector<std::byte> &matrix : data)
+    matrix.assign(out.size() * bytes, std::byte{0x3c});
   Buffer scratch(static_cast<size_t>(unitAttentionScratchBytes(headDim)));
   const double seconds = bestSeconds([&] {
     for (int64_t row = 0; row < rows; row += kUnitAttentionRows)
-      level.cores->unitAttention(data[0].data() + row * stride, stride, data[1].data(),
-                                 data[2].data(), data[3].data(), stride, row,
-                                 std::min(row + kUnitAttentionRows, rows), rows, headDim, 1, rows,
-                                 1, 0.125f, scratch.data());
+      level.cores->unitAttention[static_cast<size_t>(core.type)](
+          out.data() + row * stride, stride, data[0].data(), data[1].data(), data[2].data(), stride,
+          row, std::min(row + kUnitAttentionRows, rows), rows, headDim, 1, rows, 1, 0.125f,
+          scratch.data());
   });
-  printRows(level, findUnitAttention()->symbol,
-            "d=" + std::to_string(headDim) + " rows " + std::to_string(rows),
+  printRows(level, core.symbol, "d=" + std::to_string(headDim) + " rows " + std::to_string(rows),
             static_cast<double>(2 * rows * rows * headDim),
-            static_cast<double>(2 * rows * headDim * 4), seconds, limits);
+            static_cast<double>(2 * rows * headDim) * static_cast<double>(bytes), seconds, limits);
 }
 
 /// `tokens` tokens over one image of four tiles, 4 query heads for each of 8 KV heads in turn: keys
@@ -344,11 +345,15 @@ void benchLevel(const NativeLevel &level, const Options &options) {
           if (!options.quick || group == 4)
             benchAttention(level, core, group, headDim, tokens == 1 ? 2048 : 512, tokens, limits);
   }
-  if (findUnitAttention()->symbol.find(options.core) != std::string_view::npos)
+  for (KvType type : {KvType::Float32, KvType::BFloat16}) {
+    const UnitAttentionCore &core = *findUnitAttention(type);
+    if (core.symbol.find(options.core) == std::string_view::npos)
+      continue;
     for (int64_t rows : {1601, 577})
       for (int64_t headDim : {80, 88, 64})
         if (!options.quick || rows == 577)
-          benchUnitAttention(level, rows, headDim, limits);
+          benchUnitAttention(level, core, rows, headDim, limits);
+  }
   if (findCrossAttention()->symbol.find(options.core) != std::string_view::npos)
     for (int64_t tokens : {1, 4, 16, 64})
       if (!options.quick || tokens == 1)

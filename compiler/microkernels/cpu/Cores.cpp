@@ -28,10 +28,13 @@ extern "C" {
                            token_begin, token_end, scratch);                                       \
   }
 
-#define L4_UNIT_ATTENTION(symbol)                                                                  \
+#define L4_UNIT_ATTENTION(symbol, row_type)                                                        \
   void L4_CORE(symbol) L4_UNIT_ATTENTION_PARAMETERS {                                              \
-    unitAttention({out, out_stride, q, stride, k, v, stride, head_dim, scale, scratch}, row_begin, \
-                  row_end, {rows / groups, rows, real, pictures});                                 \
+    using Element = const Kv##row_type::Element *;                                                 \
+    unitAttention<Kv##row_type>({out, out_stride, static_cast<Element>(q), stride,                 \
+                                 static_cast<Element>(k), static_cast<Element>(v), stride,         \
+                                 head_dim, scale, scratch},                                        \
+                                row_begin, row_end, {rows / groups, rows, real, pictures});        \
   }
 
 #define L4_CROSS_ATTENTION(symbol)                                                                 \

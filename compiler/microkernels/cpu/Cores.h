@@ -46,8 +46,9 @@
    int64_t kv_heads, int64_t group, int64_t head_dim, int64_t chunk, float scale, void *scratch)
 
 /// One head of one unit: rows [row_begin, row_end) attend to all `rows` rows (>= 1) of the unit, in
-/// both directions: out = softmax(scale q k^T) v. `q`, `k` and `v` point at row 0 of the unit in
-/// the head's first column, `stride` floats lie between rows of each; `out` points at row
+/// both directions: out = softmax(scale q k^T) v. `q`, `k` and `v`, of the core's row type, point
+/// at row 0 of the unit in the head's first column, `stride` numbers lie between rows of each;
+/// bfloat16 needs an even head_dim. `out` points at row
 /// `row_begin` in the head's first column. With padding the unit is `groups` groups of rows /
 /// groups rows, and row r of group g is real where g < pictures and r < real; rows of which neither
 /// is real are hidden from each other: a real query sees all keys, another one the real keys only.
@@ -56,7 +57,7 @@
 /// with anything else: l4_row_attention_scratch_bytes(row_end - row_begin, head_dim).
 /// A row's result depends on its query and on what it sees alone, not on the rows of the call.
 #define L4_UNIT_ATTENTION_PARAMETERS                                                               \
-  (float *out, int64_t out_stride, const float *q, const float *k, const float *v, int64_t stride, \
+  (float *out, int64_t out_stride, const void *q, const void *k, const void *v, int64_t stride,    \
    int64_t row_begin, int64_t row_end, int64_t rows, int64_t head_dim, int64_t groups,             \
    int64_t real, int64_t pictures, float scale, void *scratch)
 
@@ -95,7 +96,7 @@ extern "C" {
   void L4_CORE(symbol) L4_LINEAR_PARAMETERS;
 #define L4_DECODE_ROW(symbol, encoding) void L4_CORE(symbol) L4_DECODE_ROW_PARAMETERS;
 #define L4_ATTENTION(symbol, kv_type) void L4_CORE(symbol) L4_ATTENTION_PARAMETERS;
-#define L4_UNIT_ATTENTION(symbol) void L4_CORE(symbol) L4_UNIT_ATTENTION_PARAMETERS;
+#define L4_UNIT_ATTENTION(symbol, row_type) void L4_CORE(symbol) L4_UNIT_ATTENTION_PARAMETERS;
 #define L4_CROSS_ATTENTION(symbol) void L4_CORE(symbol) L4_CROSS_ATTENTION_PARAMETERS;
 #define L4_GROUP(symbol) void L4_CORE(symbol) L4_GROUP_PARAMETERS;
 #include "compiler/microkernels/Table.def"

@@ -13,12 +13,12 @@
 
 namespace {
 
-struct RowAttentionArgs {
+template <class Kv> struct RowAttentionArgs {
   float *out;
   int64_t outStride;
-  const float *q;
+  const typename Kv::Element *q;
   int64_t qStride;
-  const float *k, *v;
+  const typename Kv::Element *k, *v;
   int64_t stride; ///< between rows of k and of v
   int64_t headDim;
   float scale;
@@ -26,57 +26,106 @@ struct RowAttentionArgs {
 };
 
 /// One block of keys in the order of a page, in scratch (layout: Sizes.h).
-class RowBlock : public KeyBlock<KvFloat32> {
+template <class Kv> class RowBlock : public KeyBlock<Kv> {
+  using Element = typename Kv::Element;
+
 public:
-  L4_MEMBER explicit RowBlock(const RowAttentionArgs &args)
-      : args_(args), keys_(static_cast<float *>(args.scratch)) {
-    columns = l4_padded_head(args.headDim);
-    values_ = keys_ + kBlockKeys * columns;
+  L4_MEMBER explicit RowBlock(const RowAttentionArgs<Kv> &args)
+      : args_(args), keys_(static_cast<Element *>(args.scratch)) {
+    this->columns = l4_padded_head(args.headDim);
+    values_ = keys_ + kBlockKeys * this->columns;
     for (int i = 0; i < kBlockPages; ++i) {
-      k[i] = keys_ + i * L4_PAGE_TOKENS * columns;
-      v[i] = values_ + i * L4_PAGE_TOKENS * columns;
+      this->k[i] = keys_ + i * L4_PAGE_TOKENS * this->columns;
+      this->v[i] = values_ + i * L4_PAGE_TOKENS * this->columns;
     }
   }
 
   /// What lies behind the block in scratch.
-  L4_MEMBER void *rest() const { return values_ + kBlockKeys * columns; }
+  L4_MEMBER void *rest() const {
+    return static_cast<float *>(args_.scratch) + 2 * kBlockKeys * this->columns;
+  }
+
+  /// What multiplyAdd takes for query row `row` of those that begin at row `first` of the unit:
+  /// itself, or a copy in float32 behind a block of bfloat16, which takes half of a block's
+  /// scratch.
+  L4_MEMBER const void *query(int64_t first, int64_t row) const {
+    const Element *q = args_.q + (first + row) * args_.qStride;
+    if constexpr (Kv::kPair == 1 || Kv::kDots) {
+      return q;
+    } else {
+      static_assert(L4_UNIT_ATTENTION_ROWS <= kBlockKeys, "copies fit where they lie");
+      float *copy = static_cast<float *>(args_.scratch) + (kBlockKeys + row) * this->columns;
+      for (int64_t d = 0; d < args_.headDim; ++d) {
+        copy[d] = bf16ToFloat(q[d]);
+        keepStores();
+      }
+      return copy;
+    }
+  }
 
   /// The `count` (1 to kBlockKeys) keys from row `row` on. Rows often lie a power of two apart,
   /// where few of them fit into the first-level cache together: both are copied line by line, and
   /// keys put in order from the copy, which then makes room for the values.
   L4_MEMBER void load(int64_t row, int count) {
-    const float *keys = args_.k + row * args_.stride, *values = args_.v + row * args_.stride;
-    const float *next = keys + kBlockKeys * args_.stride;
+    const Element *keys = args_.k + row * args_.stride, *values = args_.v + row * args_.stride;
+    const Element *next = keys + kBlockKeys * args_.stride;
     copy(keys, values, next, count);
     for (int first = 0; first < count; first += kLanes)
       orderKeys(first, count - first);
-    copy(values, next, values + kBlockKeys * args_.stride, count);
+    if constexpr (Kv::kPair == 1)
+      copy(values, next, values + kBlockKeys * args_.stride, count);
+    else
+      pairValues(values, next, count);
   }
 
 private:
+  /// Numbers of one line of the cache.
+  static constexpr int64_t kLine = 64 / sizeof(Element);
+
   /// `count` rows, padded with zeros. Asks for the rows that are copied `next` and for those that
   /// are copied `then`: twice for each line, as a request among so many may be dropped.
-  L4_MEMBER void copy(const float *rows, const float *next, const float *then, int count) const {
-    for (int i = 0; i < count; ++i)
-      for (int64_t d = 0; d < columns; d += kLanes) {
-        const int64_t left = args_.headDim - d;
-        const int lanes = static_cast<int>(left < 0 ? 0 : left < kLanes ? left : kLanes);
+  L4_MEMBER void copy(const Element *rows, const Element *next, const Element *then,
+                      int count) const {
+    for (int i = 0; i < count; ++i) {
+      for (int64_t d = 0; d < this->columns; d += kLine) {
         prefetch(next + i * args_.stride + d);
         prefetch(then + i * args_.stride + d);
-        store(values_ + i * columns + d, loadFirst(rows + i * args_.stride + d, lanes));
-        keepStores();
       }
+      for (int64_t d = 0; d < this->columns; d += kLanes)
+        copyVector(values_ + i * this->columns + d, rows + i * args_.stride + d, lanesAt(d));
+    }
+  }
+  /// Numbers of the head from column `d` on that a vector holds.
+  L4_MEMBER int lanesAt(int64_t d) const {
+    const int64_t left = args_.headDim - d;
+    return static_cast<int>(left < 0 ? 0 : left < kLanes ? left : kLanes);
+  }
+  static L4_MEMBER void copyVector(float *to, const float *from, int lanes) {
+    store(to, loadFirst(from, lanes));
+    keepStores();
+  }
+  static L4_MEMBER void copyVector(uint16_t *to, const uint16_t *from, int lanes) {
+    if (lanes == kLanes) {
+      __builtin_memcpy(to, from, kLanes * 2);
+      return;
+    }
+    for (int i = 0; i < kLanes; ++i) {
+      to[i] = i < lanes ? from[i] : uint16_t{0};
+      keepStores();
+    }
   }
 
   /// The keys from `first` on of those in values_, one in each lane; lanes from `count` on repeat
-  /// the last.
+  /// the last. What moves are 32 bits: a number, or a pair.
   L4_MEMBER void orderKeys(int first, int count) const {
     const float *rows[kLanes];
 #pragma unroll
     for (int i = 0; i < kLanes; ++i)
-      rows[i] = values_ + (first + (i < count ? i : count - 1)) * columns;
-    float *out = keys_ + first / kPanel * kPanel * columns + first % kPanel;
-    for (int64_t d = 0; d < args_.headDim; d += 4) {
+      rows[i] = reinterpret_cast<const float *>(values_ + (first + (i < count ? i : count - 1)) *
+                                                              this->columns);
+    float *out =
+        reinterpret_cast<float *>(keys_ + first / kPanel * kPanel * this->columns) + first % kPanel;
+    for (int64_t d = 0; d * Kv::kPair < args_.headDim; d += 4) {
       F columns[4];
       transposeQuads(rows, d, columns);
 #pragma unroll
@@ -85,14 +134,42 @@ private:
     }
   }
 
-  const RowAttentionArgs &args_;
-  float *keys_, *values_;
+  /// `count` rows of values in pairs, zeros beside a last one.
+  L4_MEMBER void pairValues(const uint16_t *rows, const uint16_t *next, int count) const {
+    for (int i = 0; i < count; i += 2) {
+      const uint16_t *low = rows + i * args_.stride;
+      const uint16_t *high = i + 1 < count ? low + args_.stride : nullptr;
+      const uint16_t *then = next + i * args_.stride;
+      uint16_t *to = values_ + i * this->columns;
+      for (int64_t d = 0; d < this->columns; d += kLine) {
+        prefetch(then + d);
+        prefetch(then + args_.stride + d);
+      }
+      for (int64_t d = 0; d < this->columns; d += kLanes)
+        storeInt(to + 2 * d, orInt(shiftRight<16>(upper(low, d)), upper(high, d)));
+    }
+  }
+  /// Numbers from column `d` on in the upper halves of lanes; zeros without a row.
+  L4_MEMBER I upper(const uint16_t *row, int64_t d) const {
+    if (!row)
+      return splatInt(0);
+    const int lanes = lanesAt(d);
+    if (lanes == kLanes)
+      return asInt(loadBf16(row + d));
+    uint16_t part[kLanes];
+    copyVector(part, row + d, lanes);
+    return asInt(loadBf16(part));
+  }
+
+  const RowAttentionArgs<Kv> &args_;
+  Element *keys_, *values_;
 };
 
 /// The first `count` keys of the block for the query rows [begin, end).
-L4_INLINE void attendPrefix(const Rows &rows, int64_t begin, int64_t end, const RowBlock &block,
-                            int count, const RowAttentionArgs &args) {
-  attendTiles<KvFloat32, kRowTile>(
+template <class Kv>
+L4_INLINE void attendPrefix(const Rows &rows, int64_t begin, int64_t end, const RowBlock<Kv> &block,
+                            int count, const RowAttentionArgs<Kv> &args) {
+  attendTiles<Kv, kRowTile>(
       rows, begin, end, {&block, &block}, args.headDim, [=](int64_t) { return KeyRange{0, count}; },
       args.scale);
 }
@@ -114,9 +191,10 @@ struct UnitRows {
 };
 
 /// `count` keys of a block, the first `realKeys` of them real, for rows [begin, end) of the unit.
+template <class Kv>
 L4_INLINE void attendUnitBlock(const Rows &rows, int64_t begin, int64_t end, const UnitRows &unit,
-                               const RowBlock &block, int count, int realKeys,
-                               const RowAttentionArgs &args) {
+                               const RowBlock<Kv> &block, int count, int realKeys,
+                               const RowAttentionArgs<Kv> &args) {
   for (int64_t row = begin, next; row < end; row = next) {
     const int seen = unit.isReal(row, next) ? count : realKeys;
     next = next < end ? next : end;
@@ -124,15 +202,16 @@ L4_INLINE void attendUnitBlock(const Rows &rows, int64_t begin, int64_t end, con
   }
 }
 
-L4_INLINE void unitAttention(const RowAttentionArgs &args, int64_t begin, int64_t end,
+template <class Kv>
+L4_INLINE void unitAttention(const RowAttentionArgs<Kv> &args, int64_t begin, int64_t end,
                              const UnitRows &unit) {
-  RowBlock block(args);
+  RowBlock<Kv> block(args);
   const Rows rows(block.rest(), end - begin, args.headDim);
   bool anyReal = false;
   for (int64_t row = begin, next; row < end; row = next)
     anyReal |= unit.isReal(row, next);
   for (int64_t row = begin; row < end; ++row)
-    rows.query[row - begin] = args.q + row * args.qStride;
+    rows.query[row - begin] = block.query(begin, row - begin);
   rows.clear(end - begin);
   for (int64_t group = 0; group < unit.rows; group += unit.groupRows) {
     const int64_t real = unit.realOf(group), seen = anyReal ? unit.groupRows : real;
@@ -169,8 +248,8 @@ struct Images {
 
 /// One image for the tokens [begin, end), of which `seer` is the first that sees it.
 L4_INLINE void attendImage(const Rows &rows, const Images &images, int64_t image, int64_t begin,
-                           int64_t end, int64_t seer, int64_t group, RowBlock &block,
-                           const RowAttentionArgs &args) {
+                           int64_t end, int64_t seer, int64_t group, RowBlock<KvFloat32> &block,
+                           const RowAttentionArgs<KvFloat32> &args) {
   const int64_t keys = images.tiles[image] * images.groupRows;
   for (int64_t at = 0; at < keys; at += kBlockKeys) {
     const int count = keys - at < kBlockKeys ? static_cast<int>(keys - at) : kBlockKeys;
@@ -182,10 +261,10 @@ L4_INLINE void attendImage(const Rows &rows, const Images &images, int64_t image
   }
 }
 
-L4_INLINE void crossAttention(const RowAttentionArgs &args, const Images &images, int64_t begin,
-                              int64_t end, int64_t group) {
+L4_INLINE void crossAttention(const RowAttentionArgs<KvFloat32> &args, const Images &images,
+                              int64_t begin, int64_t end, int64_t group) {
   const int64_t count = (end - begin) * group;
-  RowBlock block(args);
+  RowBlock<KvFloat32> block(args);
   const Rows rows(block.rest(), count, args.headDim);
   int64_t from = INT64_MAX, to = 0;
   for (int64_t t = begin; t < end; ++t) {

@@ -48,6 +48,8 @@ static inline constexpr int64_t l4_attention_scratch_bytes(int64_t rows, int64_t
 /// Scratch of unit and cross attention over `rows` query rows, in 64 byte multiples; one block of
 /// keys and values comes first:
 ///   K float[block / 16][padded head_dim][16] | V float[block][padded head_dim] | state
+/// or, in bfloat16, the order of a KV page and copies of the query rows:
+///   K | V | query float[block][padded head_dim] | state
 static inline constexpr int64_t l4_row_attention_scratch_bytes(int64_t rows, int64_t head_dim) {
   int64_t block = 2 * L4_ATTENTION_BLOCK * l4_padded_head(head_dim) * 4;
   return block + (l4_attention_state_bytes(rows, head_dim) + 63) / 64 * 64;

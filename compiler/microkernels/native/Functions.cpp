@@ -24,7 +24,7 @@ constexpr AttentionFunction kAttention[] = {
 };
 
 constexpr UnitAttentionFunction kUnitAttention[] = {
-#define L4_UNIT_ATTENTION(symbol) L4_CORE(symbol),
+#define L4_UNIT_ATTENTION(symbol, row_type) L4_CORE(symbol),
 #include "compiler/microkernels/Table.def"
 };
 
@@ -42,6 +42,6 @@ constexpr GroupFunction kGroup[] = {
 
 extern const NativeCores L4_CORE(kNativeCores);
 constexpr NativeCores L4_CORE(kNativeCores) = {
-    kLinear, kRows, kAttention, kUnitAttention[0], kCrossAttention[0], kGroup[0]};
+    kLinear, kRows, kAttention, kUnitAttention, kCrossAttention[0], kGroup[0]};
 
 } // namespace llama4::microkernels

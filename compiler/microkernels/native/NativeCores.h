@@ -24,9 +24,9 @@ struct NativeCores {
   std::span<const LinearFunction> linear;
   std::span<const RowFunction> rows;
   std::span<const AttentionFunction> attention;
-  UnitAttentionFunction unitAttention;   ///< that of findUnitAttention()
-  CrossAttentionFunction crossAttention; ///< that of findCrossAttention()
-  GroupFunction group;                   ///< that of groupCore()
+  std::span<const UnitAttentionFunction> unitAttention; ///< by KvType
+  CrossAttentionFunction crossAttention;                ///< that of findCrossAttention()
+  GroupFunction group;                                  ///< that of groupCore()
 
   LinearFunction find(Activation activation, Encoding encoding) const {
     const LinearCore *core = findLinear(activation, encoding);

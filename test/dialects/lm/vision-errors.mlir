@@ -177,6 +177,13 @@ func.func @f(%x: tensor<?x8xf32>, %r: tensor<4xi32>, %f: tensor<16x8xf32>) {
 }
 
 // -----
+func.func @f(%x: tensor<?x4x6xbf16>) {
+  // expected-error @+1 {{has bf16 heads of 3 columns, expected an even number}}
+  %0 = lm.unit_attention %x, %x, %x heads 2 scale 0.5 : tensor<?x4x6xbf16>
+  return
+}
+
+// -----
 func.func @f(%x: tensor<?x4x8xf32>) {
   // expected-error @+1 {{has 3 heads, expected a divisor of the 8 columns}}
   %0 = lm.unit_attention %x, %x, %x heads 3 scale 0.5 : tensor<?x4x8xf32>

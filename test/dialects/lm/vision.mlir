@@ -35,6 +35,10 @@ func.func @encode_image(%p: tensor<?x12x4xf32>, %cos: tensor<5x4xf32> {lm.role =
   %7 = lm.head_norm %6, %head {eps = 1.0e-5 : f32} : tensor<?x5x8xf32>, tensor<4xbf16>
   // CHECK: lm.unit_attention %{{.*}}, %{{.*}}, %{{.*}} heads 2 scale 5.000000e-01 : tensor<?x5x8xf32>
   %8 = lm.unit_attention %7, %7, %5 heads 2 scale 0.5 : tensor<?x5x8xf32>
+  // CHECK: lm.unit_attention %{{.*}}, %{{.*}}, %{{.*}} heads 4 scale 5.000000e-01 : tensor<?x5x8xbf16>
+  %narrow = lm.quantize_rows %7 : tensor<?x5x8xf32> -> tensor<?x5x8xbf16>
+  %wide = lm.unit_attention %narrow, %narrow, %narrow heads 4 scale 0.5 : tensor<?x5x8xbf16>
+  %sum = lm.add %wide, %7 : tensor<?x5x8xf32>
   // CHECK: lm.unit_attention %{{.*}}, %{{.*}}, %{{.*}} pictures %arg3 heads 2 scale 5.000000e-01 {groups = 1 : i64, real = 4 : i64} : tensor<?x5x8xf32>, tensor<?xi32>
   %9 = lm.unit_attention %7, %7, %5 pictures %n heads 2 scale 0.5 {groups = 1, real = 4} : tensor<?x5x8xf32>, tensor<?xi32>
   // CHECK: lm.tanh_gate %{{.*}}, %{{.*}} : tensor<?x5x8xf32>, tensor<1xbf16>

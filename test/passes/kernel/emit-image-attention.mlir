@@ -23,6 +23,22 @@ cmd.kernel @tower grid affine_map<(N) -> (N * 40)> {
 }
 
 // -----
+// Rows of 64 numbers take 128 bytes (577 of them 73,856), a head of 16 of them 32.
+// CHECK-LABEL: llvm.func @narrow(
+// CHECK-DAG:     %[[UNIT:.*]] = arith.constant 73856 : i64
+// CHECK-DAG:     %[[STRIDE:.*]] = arith.constant 64 : i64
+// CHECK-DAG:     %[[HEAD:.*]] = arith.constant 32 : i64
+// CHECK:         scf.for %[[TILE:.*]] =
+// CHECK:           %[[INDEX:.*]] = arith.remui %[[TILE]]
+// CHECK:           arith.muli %[[INDEX]], %[[HEAD]]
+// CHECK:           llvm.call @l4_unit_attention_bf16({{.*}}, %[[STRIDE]], %{{.*}}, %{{.*}}, %{{.*}}, %[[STRIDE]], %
+cmd.kernel @narrow grid affine_map<(N) -> (N * 40)> {
+^bb0(%q: tensor<?x577x64xbf16>, %k: tensor<?x577x64xbf16>, %v: tensor<?x577x64xbf16>):
+  %0 = lm.unit_attention %q, %k, %v heads 4 scale 2.5e-01 core <"l4_unit_attention_bf16", tokens = 58> : tensor<?x577x64xbf16>
+  cmd.yield %0 : tensor<?x577x64xf32>
+}
+
+// -----
 // CHECK-LABEL: llvm.func @cross(
 // CHECK:         llvm.call @l4_cross_attention_f32(
 cmd.kernel @cross grid affine_map<(T) -> ((T ceildiv 16) * 2)> {
