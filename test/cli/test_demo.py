@@ -128,5 +128,9 @@ class Llama4Demo(Demo, unittest.TestCase):
     name = "llama4-demo"
 
 
+class Llama32VisionDemo(Demo, unittest.TestCase):
+    name = "llama3.2-vision-demo"
+
+
 if __name__ == "__main__":
     unittest.main()
