@@ -41,10 +41,7 @@ Status Batcher::check(const ScheduledRequest &request) const {
   if (prompt == 0)
     return Status::invalidInput("the prompt: found no tokens, expected at least one.");
   for (int32_t id : request.prompt)
-    if (!engine_.takesId(id))
-      return Status::invalidInput("the prompt: found the token id " + std::to_string(id) +
-                                  ", expected 0 to " + std::to_string(engine_.vocabSize() - 1) +
-                                  " of the model's vocabulary.");
+    LLAMA4_RETURN_IF_ERROR(Engine::checkId(engine_.program().desc(), id).in("the prompt"));
   if (prompt >= most || request.maxNewTokens > most - prompt)
     return Status::error(StatusKind::Usage,
                          "the request: found " + std::to_string(prompt) + " prompt tokens and " +
@@ -52,14 +49,6 @@ Status Batcher::check(const ScheduledRequest &request) const {
                              " to generate, expected at most " + std::to_string(most) +
                              " together; shorten the prompt or ask for fewer tokens.");
   const uint64_t longest = request.maxNewTokens ? prompt + request.maxNewTokens : most;
-  for (uint32_t kind = 0; kind < engine_.cache().kinds(); ++kind)
-    if (pagesOf(kind, longest) > engine_.cache().pages(kind))
-      return Status::error(StatusKind::Usage,
-                           "the request: found a need for " +
-                               std::to_string(pagesOf(kind, longest)) +
-                               " pages of the cache, expected at most the " +
-                               std::to_string(engine_.cache().pages(kind)) +
-                               " that there are; shorten the prompt or ask for fewer tokens.");
   if (request.choices == 0 || request.minNewTokens > longest - prompt)
     return Status::error(StatusKind::Usage, "the request: found no answers to give, or more tokens "
                                             "at least than at most; expected one answer or more.");
@@ -156,7 +145,7 @@ bool Batcher::imagesFit(const Choice &choice) const {
 /// next one, beside what the running ones need to go on.
 bool Batcher::fits(const Choice &choice, const Sequence &sequence) const {
   if (running_.empty())
-    return true; // check() has seen to it
+    return true; // what is not too long fits alone
   for (uint32_t kind = 0; kind < engine_.cache().kinds(); ++kind) {
     uint64_t pages = less(pagesOf(kind, choice.length() + 1), sequence.heldPages(kind));
     for (size_t i = 0; i < running_.size(); ++i)

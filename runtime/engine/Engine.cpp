@@ -104,6 +104,15 @@ Result<std::unique_ptr<Sequence>> Engine::createSequence(uint64_t expectedLength
   return sequence;
 }
 
+Status Engine::checkId(const ProgramDesc &program, int64_t id) {
+  const uint32_t vocabSize = program.model.vocabSize;
+  if (id >= 0 && (id < int64_t{vocabSize} || id == program.images.imageToken))
+    return {};
+  return Status::invalidInput("found the token id " + std::to_string(id) + ", expected 0 to " +
+                              std::to_string(vocabSize - 1) +
+                              " of the model's vocabulary; give ids of its own tokenizer.");
+}
+
 Status Engine::checkChunks(std::span<const SequenceChunk> chunks, uint32_t &tokens) const {
   auto wrong = [](const char *what, uint64_t found, uint64_t most) {
     return Status::internal(std::string("a step: found ") + std::to_string(found) + " " + what +

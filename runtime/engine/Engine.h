@@ -100,11 +100,8 @@ public:
   /// Tokens of the longest sequence.
   uint64_t maxLength() const { return cache_->maxLength(); }
   uint32_t vocabSize() const { return program().desc().model.vocabSize; }
-  /// True for ids that a text may have: those of the vocabulary and of a picture.
-  bool takesId(int32_t id) const {
-    return id >= 0 &&
-           (static_cast<uint32_t>(id) < vocabSize() || id == program().desc().images.imageToken);
-  }
+  /// Of ids that a text may have: those of the vocabulary and of a picture. Errors: InvalidInput.
+  static Status checkId(const ProgramDesc &program, int64_t id);
 
   /// What was reserved, in bytes.
   struct Memory {

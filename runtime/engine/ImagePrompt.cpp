@@ -78,7 +78,9 @@ Result<ImagePlaces> ImagePreparer::findPlaces(std::span<const int32_t> ids, uint
   if (static_cast<uint64_t>(next) != rows)
     return Status::invalidInput("found " + std::to_string(next) +
                                 " tokens <|patch|> in the prompt, expected one for each of the " +
-                                std::to_string(rows) + " feature rows of its images.");
+                                std::to_string(rows) +
+                                " feature rows of its images; give the missing images, or a prompt "
+                                "that has a mark <|image|> for each.");
   return places;
 }
 
@@ -88,9 +90,9 @@ Result<ImagePlaces> ImagePreparer::expand(std::span<const int32_t> ids,
                                           std::vector<int32_t> &expanded) const {
   const image::Llama4ImageIds tokens = {info_.startToken, info_.imageToken, info_.endToken,
                                         info_.patchToken, info_.tileXToken, info_.tileYToken};
-  for (int32_t id :
+  for (int32_t id : // a prompt without pictures needs none of them
        {tokens.imageStart, tokens.image, tokens.imageEnd, tokens.patch, tokens.tileX, tokens.tileY})
-    if (id < 0)
+    if (id < 0 && !images.empty())
       return Status::invalidInput("images: found a model without the tokens <|image_start|>, "
                                   "<|image|>, <|patch|>, ... in its tokenizer, expected them; "
                                   "compile the checkpoint with the tokenizer of its model.");

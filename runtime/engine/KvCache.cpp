@@ -8,6 +8,7 @@
 
 #include <algorithm>
 #include <limits>
+#include <numeric>
 #include <utility>
 
 namespace llama4 {
@@ -41,6 +42,19 @@ std::vector<uint64_t> pagesThatFit(const ProgramDesc &program, const KvCacheOpti
     count = std::min(count, most);
   }
   return pages;
+}
+
+/// Pages that hold any one chunk, wherever in a page it begins.
+uint64_t pagesOfChunk(const KvKind &kind) {
+  const uint64_t latest = pageTokens - std::gcd(uint64_t{kind.chunkTokens}, pageTokens);
+  return ceilDiv(latest + kind.chunkTokens, pageTokens);
+}
+
+/// Tokens of the longest sequence for which `pages` of a kind are enough. Chunks that have ended
+/// are given up, so where any chunk fits, all do.
+uint64_t longestOn(const KvKind &kind, uint64_t pages) {
+  const bool isEndless = kind.chunkTokens != 0 && pages >= pagesOfChunk(kind);
+  return isEndless ? std::numeric_limits<uint64_t>::max() : pages * pageTokens;
 }
 
 uint64_t bytesOfOnePageEach(const ProgramDesc &program) {
@@ -99,11 +113,7 @@ Status KvCache::addKind(const KvKind &kind, Device &device, uint32_t pages, uint
   state.name = kind.name;
   state.chunkTokens = kind.chunkTokens;
   state.pages = pages;
-  uint64_t rowPages = ceilDiv(maxLength_, pageTokens);
-  if (kind.chunkTokens == 0) {
-    rowPages = std::min<uint64_t>(rowPages, pages);
-    maxLength_ = std::min(maxLength_, rowPages * pageTokens);
-  }
+  const uint64_t rowPages = ceilDiv(maxLength_, pageTokens);
   state.stride = static_cast<uint32_t>(rowPages);
   LLAMA4_ASSIGN_OR_RETURN(state.table,
                           device.allocate(uint64_t{slots} * rowPages * sizeof(int32_t)));
@@ -133,6 +143,7 @@ Result<std::unique_ptr<KvCache>> KvCache::create(const ProgramDesc &program, Dev
   cache->maxLength_ = std::max<uint64_t>(options.maxLength, 1);
   std::vector<uint64_t> pages = pagesThatFit(program, options);
   for (size_t k = 0; k < pages.size(); ++k) {
+    cache->maxLength_ = std::min(cache->maxLength_, longestOn(program.kvKinds[k], pages[k]));
     if (pages[k] == 0)
       return Status::error(StatusKind::OutOfMemory,
                            "kv cache: found " + std::to_string(options.memory) +
@@ -140,9 +151,10 @@ Result<std::unique_ptr<KvCache>> KvCache::create(const ProgramDesc &program, Dev
                                std::to_string(bytesOfOnePageEach(program)) + " for " +
                                std::to_string(L4_PAGE_TOKENS) +
                                " tokens; give more memory or ask for fewer sequences.");
+  }
+  for (size_t k = 0; k < pages.size(); ++k)
     LLAMA4_RETURN_IF_ERROR(cache->addKind(program.kvKinds[k], device,
                                           static_cast<uint32_t>(pages[k]), options.maxSequences));
-  }
   for (uint32_t slot = options.maxSequences; slot > 0; --slot)
     cache->freeSlots_.push_back(slot - 1);
   cache->chains_.resize(options.maxSequences);
@@ -242,6 +254,13 @@ Status KvCache::reserve(uint32_t slot, uint64_t length, uint64_t written) {
       entries[page] = take(k);
   }
   return {};
+}
+
+uint64_t KvCache::room(uint32_t slot, uint64_t length) const {
+  uint64_t end = maxLength_;
+  for (const Kind &kind : kinds_)
+    end = std::min(end, (uint64_t{kind.ranges[slot].first} + kind.pages) * pageTokens);
+  return end > length ? end - length : 0;
 }
 
 void KvCache::retire(uint32_t slot, uint64_t length) {

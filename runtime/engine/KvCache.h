@@ -65,6 +65,9 @@ public:
   /// Errors: OutOfMemory (no free page; nothing changed), Usage (longer than maxLength), those of
   /// the device.
   Status reserve(uint32_t slot, uint64_t length, uint64_t written = 0);
+  /// The most tokens that one step may add to a slot whose first `length` were processed and
+  /// retired: were no other slot held, there would be pages for them. At least 1 below maxLength().
+  uint64_t room(uint32_t slot, uint64_t length) const;
   /// Gives up the pages that no token at position `length` or later can see: those of chunks that
   /// have ended, in kinds with chunked attention.
   void retire(uint32_t slot, uint64_t length);
@@ -105,7 +108,7 @@ public:
   uint32_t unheldPages(uint32_t kind) const { return kinds_[kind].unheld; }
   /// Bytes of all pools.
   uint64_t bytes() const { return bytes_; }
-  /// Tokens of the longest sequence that fits when it is alone.
+  /// Tokens of the longest sequence that fits when it is alone and its steps keep to room().
   uint64_t maxLength() const { return maxLength_; }
 
 private:

@@ -31,6 +31,9 @@ public:
   /// Pages of a kind that it holds, alone or with others.
   uint32_t heldPages(uint32_t kind) const { return cache_->heldPages(kind, slot_); }
 
+  /// Tokens that one step may add at most, so that there are pages for them when it is alone.
+  uint64_t room() const { return cache_->room(slot_, processed_); }
+
   /// Adds tokens for later steps. Allocates nothing up to the length announced at creation. Errors:
   /// InvalidInput (an id outside the vocabulary), Usage (too long for the engine); nothing changed.
   Status append(std::span<const int32_t> ids);

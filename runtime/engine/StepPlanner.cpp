@@ -33,8 +33,8 @@ bool StepPlanner::plan(std::span<const std::unique_ptr<Sequence>> sequences,
   for (size_t i = 0; i < sequences.size() && room() && tokens_ < end; ++i)
     if (sequences[i] && sequences[i]->pending() > 1)
       add(sequences[i], i,
-          static_cast<uint32_t>(
-              std::min<uint64_t>({sequences[i]->pending(), chunkTokens_, end - tokens_})));
+          static_cast<uint32_t>(std::min<uint64_t>(
+              {sequences[i]->pending(), chunkTokens_, end - tokens_, sequences[i]->room()})));
   return !chunks_.empty();
 }
 

@@ -20,7 +20,8 @@ struct PlannedChunk {
 };
 
 /// Fills steps: first one token of each sequence that is generating, then pieces of prompts in the
-/// order of the sequences, as many as there is room for. Planning allocates nothing.
+/// order of the sequences, as many as there is room for. A piece is never longer than the cache
+/// holds of its sequence alone. Planning allocates nothing.
 class StepPlanner {
 public:
   /// `chunkTokens`: the most tokens that one sequence adds to a step; 0: as many as fit.

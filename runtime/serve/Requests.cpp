@@ -2,6 +2,8 @@
 
 #include "runtime/serve/Requests.h"
 
+#include "runtime/engine/Engine.h"
+
 #include <algorithm>
 
 namespace llama4::serve {
@@ -12,39 +14,48 @@ constexpr uint64_t completionTokens = 16; ///< of /v1/completions where a reques
 constexpr size_t mostPrompts = 64;
 constexpr size_t mostIds = 1u << 20;
 
-/// A list of ids inside the vocabulary; false for anything else.
-bool readIds(const Json &list, uint32_t vocabSize, std::vector<int32_t> &ids) {
+/// A list of ids inside the vocabulary. Errors: InvalidInput.
+Status readIds(const Json &list, const ServedModel &served, const std::string &expected,
+               std::vector<int32_t> &ids) {
   if (!list.is_array() || list.size() > mostIds)
-    return false;
+    return Status::invalidInput(expected);
+  const ProgramDesc &program = served.program().desc();
   for (const Json &id : list) {
-    if (!id.is_number_unsigned() || id.get<uint64_t>() >= vocabSize)
-      return false;
+    const bool tooLarge = id.is_number_unsigned() && id.get<uint64_t>() > uint64_t{INT64_MAX};
+    if (!id.is_number_integer() || tooLarge)
+      return Status::invalidInput(expected);
+    LLAMA4_RETURN_IF_ERROR(Engine::checkId(program, id.get<int64_t>()));
     ids.push_back(id.get<int32_t>());
   }
-  return true;
+  return {};
 }
 
-bool readPrompt(const Json &prompt, const ServedModel &served,
-                std::vector<std::vector<int32_t>> &prompts) {
+Status readPrompt(const Json &prompt, const ServedModel &served, const std::string &expected,
+                  std::vector<std::vector<int32_t>> &prompts) {
   std::vector<int32_t> ids;
   if (const auto *text = prompt.get_ptr<const std::string *>())
     ids = served.encodePrompt(*text);
-  else if (!readIds(prompt, served.program().desc().model.vocabSize, ids))
-    return false;
+  else
+    LLAMA4_RETURN_IF_ERROR(readIds(prompt, served, expected, ids));
+  LLAMA4_RETURN_IF_ERROR(served.checkPrompt(ids));
   prompts.push_back(std::move(ids));
-  return true;
+  return {};
 }
 
-/// A string, a list of ids, or a list of either.
-bool readPrompts(const Json *prompt, const ServedModel &served,
-                 std::vector<std::vector<int32_t>> &prompts) {
+/// A string, a list of ids, or a list of either. Errors: InvalidInput.
+Status readPrompts(const Json *prompt, const ServedModel &served,
+                   std::vector<std::vector<int32_t>> &prompts) {
+  const std::string expected = "expected a string, a list of token ids, or a list of at most " +
+                               std::to_string(mostPrompts) + " of either.";
   if (!prompt)
-    return false;
+    return Status::invalidInput(expected);
   if (!prompt->is_array() || prompt->empty() || (*prompt)[0].is_number())
-    return readPrompt(*prompt, served, prompts);
-  return prompt->size() <= mostPrompts &&
-         std::all_of(prompt->begin(), prompt->end(),
-                     [&](const Json &one) { return readPrompt(one, served, prompts); });
+    return readPrompt(*prompt, served, expected, prompts);
+  if (prompt->size() > mostPrompts)
+    return Status::invalidInput(expected);
+  for (const Json &one : *prompt)
+    LLAMA4_RETURN_IF_ERROR(readPrompt(one, served, expected, prompts));
+  return {};
 }
 
 std::string readModel(Fields &fields, const ServedModel &served) {
@@ -86,9 +97,10 @@ void CompletionRequest::read(Fields &fields, const ServedModel &served) {
     fields.fail("suffix", "is not supported.");
   if (fields.integer("best_of", 1, 16).value_or(1) > request.choices)
     fields.fail("best_of", "expected at most \"n\".");
-  if (!fields.describes() && !fields.error() && !readPrompts(prompt, served, prompts))
-    fields.fail("prompt", "expected a string, a list of token ids, or a list of at most " +
-                              std::to_string(mostPrompts) + " of either.");
+  if (fields.describes() || fields.error())
+    return;
+  if (Status status = readPrompts(prompt, served, prompts); !status.ok())
+    fields.fail("prompt", status.message());
 }
 
 void TokenizeRequest::read(Fields &fields, const ServedModel &served) {
@@ -107,9 +119,13 @@ void TokenizeRequest::read(Fields &fields, const ServedModel &served) {
 void DetokenizeRequest::read(Fields &fields, const ServedModel &served) {
   readModel(fields, served);
   const Json *tokens = fields.any("tokens");
-  if (!fields.describes() &&
-      (!tokens || !readIds(*tokens, served.program().desc().model.vocabSize, ids)))
-    fields.fail("tokens", "expected a list of token ids.");
+  if (fields.describes())
+    return;
+  const std::string expected = "expected a list of token ids.";
+  const Status status =
+      tokens ? readIds(*tokens, served, expected, ids) : Status::invalidInput(expected);
+  if (!status.ok())
+    fields.fail("tokens", status.message());
 }
 
 } // namespace llama4::serve

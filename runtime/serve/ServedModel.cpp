@@ -2,6 +2,7 @@
 
 #include "runtime/serve/ServedModel.h"
 
+#include "runtime/engine/Engine.h"
 #include "runtime/engine/Generator.h"
 
 #include <algorithm>
@@ -75,10 +76,10 @@ std::optional<ApiError> ServedModel::encodeChat(const Json &messages, ChatPrompt
   return placeImages(chat.images, out);
 }
 
-/// Reads the pictures and makes room for them among the ids.
+/// Reads the pictures and makes room for them among the ids, which have no place for others.
 std::optional<ApiError> ServedModel::placeImages(std::span<const ImageReference> references,
                                                  ChatPrompt &prompt) const {
-  if (references.empty())
+  if (!images_)
     return std::nullopt;
   std::vector<PreparedImage> images;
   if (std::optional<ApiError> wrong = loadImages(imageRules_, *images_, references, images))
@@ -88,6 +89,12 @@ std::optional<ApiError> ServedModel::placeImages(std::span<const ImageReference>
     return ApiError{400, "messages: " + placed.status().message(), "messages", {}};
   prompt = std::move(*placed);
   return std::nullopt;
+}
+
+Status ServedModel::checkPrompt(std::span<const int32_t> ids) const {
+  for (int32_t id : ids)
+    LLAMA4_RETURN_IF_ERROR(Engine::checkId(program_->desc(), id));
+  return images_ ? images_->place(ids, {}).status() : Status();
 }
 
 std::vector<int32_t> ServedModel::encodePrompt(const std::string &text) const {

@@ -40,6 +40,9 @@ public:
   /// The ids of plain text as a whole prompt; control tokens in it are parsed, and BOS is put in
   /// front where the model wants it and the text has none.
   std::vector<int32_t> encodePrompt(const std::string &text) const;
+  /// Of ids that are a whole prompt without pictures. Errors: InvalidInput (an id that the model
+  /// doesn't know, a mark of a picture).
+  Status checkPrompt(std::span<const int32_t> ids) const;
 
 private:
   ServedModel() = default;

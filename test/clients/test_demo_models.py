@@ -90,6 +90,7 @@ class Demo:
     name = ""
     of_mark = 0  # tokens <|image|> that are the same for all pictures
     few = ""  # memory for all, with a cache that is soon full
+    little = ()  # the same, from nearly none on
 
     @classmethod
     def setUpClass(cls):
@@ -179,6 +180,56 @@ class Demo:
         one, other = self.ask(messages, **options), self.ask(turned, **options)
         self.assertNotEqual(one["choices"][0]["logprobs"], other["choices"][0]["logprobs"])
         self.assertEqual(other["choices"], self.ask(turned, **options)["choices"])
+
+    def refused(self, prompt):
+        """What is said of a prompt that is refused."""
+        status, answer = self.server.post(COMPLETE, {"prompt": prompt, "max_tokens": 3})
+        self.assertEqual((status, answer.get("error", {}).get("param")), (400, "prompt"), (prompt, answer))
+        return answer["error"]["message"]
+
+    def test_marks_without_pictures(self):
+        """Texts alone have no marks of pictures, in whatever form they come: generate's rule and its words."""
+        (mark,) = self.server.post(TOKENIZE, {"prompt": "<|image|>", "add_special_tokens": False})[1]["tokens"]
+        text, ids = "<|image|>Hi", [5, mark, 6]
+        for prompt in (text, ids, ["Hi", text], [[5, 6], ids], ["Hi", ids], [[5, 6], text]):
+            said = self.refused(prompt)
+            self.assertIn("found 0 images for 1 marks <|image|> in the prompt, expected as many; give the", said)
+        done = subprocess.run([served.RUN, "generate", self.model, "--prompt-ids", ",".join(map(str, ids))],
+                              capture_output=True, text=True, check=False, timeout=120)
+        self.assertEqual(done.returncode, 65)
+        self.assertIn(said.removeprefix("prompt: "), done.stderr)
+        if (patch := self.patch()) is not None:
+            self.assertIn("found 2 tokens <|patch|> in the prompt, expected one for each of the 0",
+                          self.refused([5, patch, patch]))
+        for beyond in (100000, -1):
+            for prompt in ([5, beyond], [[5], [beyond]]):
+                self.assertIn(f"found the token id {beyond}, expected 0 to ", self.refused(prompt))
+        for wrong in (5, {}, [5, "Hi"], [5, 1.5], [5, 1 << 70], [["Hi"]], None):
+            self.assertIn("expected a string, a list of token ids, or", self.refused(wrong))
+        self.assertEqual(len(self.server.good(COMPLETE, {"prompt": ["Hi", [5, 6]], "max_tokens": 3})["choices"]), 2)
+        back = self.server.good("/detokenize", {"tokens": ids})["prompt"]
+        self.assertIn("<|image|>", back)
+
+    def patch(self):
+        """<|patch|>, where the model has it."""
+        found = self.server.post(TOKENIZE, {"prompt": "<|patch|>", "add_special_tokens": False})[1]["tokens"]
+        return found[0] if len(found) == 1 else None
+
+    # --- little memory ----------------------------------------------------------------------------------------------
+
+    def test_announced_length(self):
+        """Prompt and answer may have the length that /v1/models tells, and no more, however little memory there is."""
+        for memory in self.little:
+            with self.subTest(memory=memory), served.Server(self.model, "--memory", memory) as server:
+                most = json.loads(server.get("/v1/models")[1])["data"][0]["max_model_len"]
+                for prompt, tokens in ((most - 4, 4), (3, min(most - 3, 800))):
+                    body = {"prompt": [5 + i % 90 for i in range(prompt)], "max_tokens": tokens, "ignore_eos": True}
+                    status, answer = server.post(COMPLETE, body)
+                    self.assertEqual((status, answer.get("error")), (200, None), (most, prompt, tokens))
+                    self.assertEqual(answer["usage"]["completion_tokens"], tokens)
+                status, answer = server.post(COMPLETE, {"prompt": [5] * (most - 4), "max_tokens": 5})
+                self.assertEqual(status, 400)
+                self.assertIn(f"expected at most {most} together", answer["error"]["message"])
 
     # --- clients ----------------------------------------------------------------------------------------------------
 
@@ -349,11 +400,13 @@ class Llama4Demo(Demo, unittest.TestCase):
     name = "llama4-demo"
     of_mark = 1  # what is seen of a picture comes behind it
     few = "24MiB"
+    little = ("20MiB", "24MiB", "28MiB")
 
 
 class Llama32VisionDemo(Demo, unittest.TestCase):
     name = "llama3.2-vision-demo"
     few = "19MiB"
+    little = ("19MiB",)
 
 
 if __name__ == "__main__":

@@ -207,9 +207,10 @@ TEST_F(SchedulerTest, RefusesWhatCanNeverFit) {
   EXPECT_EQ(kindOf(odd), StatusKind::Usage);
   EXPECT_EQ(kindOf(request(79, 1, 1)), StatusKind::Ok);
   waitIdle(*scheduler);
-  scheduler = start({}, tightCache(12)); // 5 pages of the chunked kind
-  EXPECT_EQ(kindOf(request(60, 1, 60)), StatusKind::Usage);
-  EXPECT_EQ(kindOf(request(60, 1, 20)), StatusKind::Ok);
+  scheduler = start({}, tightCache(12)); // and 5 pages of the chunked kind, which are enough
+  ASSERT_EQ(scheduler->maxLength(), 12u * 16u);
+  EXPECT_EQ(kindOf(request(60, 1, 12 * 16 - 59)), StatusKind::Usage);
+  EXPECT_EQ(kindOf(request(60, 1, 12 * 16 - 60)), StatusKind::Ok);
   waitIdle(*scheduler);
 }
 

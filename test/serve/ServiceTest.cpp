@@ -5,7 +5,7 @@
 #include "compiler/emit/ArtifactWriter.h"
 #include "runtime/base/File.h"
 #include "runtime/text/build/TokenizerBuilder.h"
-#include "test/engine/TinyModel.h"
+#include "test/engine/ImageModel.h"
 
 #include <future>
 #include <gtest/gtest.h>
@@ -87,27 +87,30 @@ private:
 
 class ServiceTest : public testing::Test {
 protected:
-  static void SetUpTestSuite() {
+  static void SetUpTestSuite() { program_ = load(test::tinyProgram()); }
+  /// With a tokenizer of another model, whose ids are mostly beyond the vocabulary.
+  static std::shared_ptr<const Program> load(ProgramDesc program) {
     ArtifactParts parts;
-    parts.program = test::tinyProgram();
+    parts.program = std::move(program);
     parts.code = {readTextFile(LLAMA4_TINY_KERNELS, 1u << 20).take()};
     const std::string json = LLAMA4_TEST_DATA "/oracles/llama3-text-tied/tokenizer.json";
     const auto section = text::buildFromHfJson(readTextFile(json, 1 << 26).take(), "").take();
     parts.tokenizer.assign(reinterpret_cast<const char *>(section.data()), section.size());
     const std::string path = testing::TempDir() + "service_test.l4x";
-    ASSERT_TRUE(
+    EXPECT_TRUE(
         writeArtifact(path, std::move(parts), [](size_t, WeightSink &) { return Status(); }).ok());
-    program_ = Program::load(path).take();
+    return Program::load(path).take();
   }
   static void TearDownTestSuite() { program_.reset(); }
 
-  std::unique_ptr<Service> serve(uint64_t failsAt) {
+  std::unique_ptr<Service> serve(uint64_t failsAt) { return serve(failsAt, program_); }
+  std::unique_ptr<Service> serve(uint64_t failsAt, std::shared_ptr<const Program> program) {
     service_.reset();
     device_ = std::make_unique<FaultyDevice>(test::tinyDevice(2), failsAt);
     SchedulerOptions options;
     auto scheduler =
-        Scheduler::create(Engine::create(program_, *device_, {}).take(), std::move(options)).take();
-    return std::make_unique<Service>(ServedModel::create(program_, {}).take(), std::move(scheduler),
+        Scheduler::create(Engine::create(program, *device_, {}).take(), std::move(options)).take();
+    return std::make_unique<Service>(ServedModel::create(program, {}).take(), std::move(scheduler),
                                      ServiceOptions());
   }
   std::shared_ptr<KeptExchange> ask(Service &service, const std::string &method,
@@ -192,6 +195,58 @@ TEST_F(ServiceTest, Health) {
   service_ = serve(1);
   EXPECT_EQ(ask(*service_, "POST", "/v1/completions", R"({"prompt":[1]})")->get().status, 500);
   EXPECT_EQ(statuses(), (std::vector{200, 503, 503, 503}));
+}
+
+/// Prompts of text alone, in every form: marks of pictures have no pictures, ids are the model's.
+TEST_F(ServiceTest, PromptsThatAreNoTextAreRefused) {
+  const std::string mark = std::to_string(test::llama4ImageToken);
+  const std::string patch = std::to_string(test::llama4PatchToken);
+  const std::string behind = std::to_string(test::mllamaImageToken); // the first no id of a text
+  const std::string noMarks =
+      "prompt: found 0 images for 1 marks <|image|> in the prompt, expected "
+      "as many; give the missing images.";
+  auto noId = [](const std::string &id) {
+    return "prompt: found the token id " + id + ", expected 0 to 23 of the model's vocabulary";
+  };
+  struct Case {
+    std::string prompt, message; ///< empty: it is answered
+  };
+  auto check = [&](ImageFamily family, const std::vector<Case> &cases) {
+    const bool isPlain = family == ImageFamily::None;
+    service_ = serve(UINT64_MAX, isPlain ? program_ : load(test::imageProgram(family)));
+    for (const Case &one : cases) {
+      const KeptExchange::Seen seen =
+          ask(*service_, "POST", "/v1/completions",
+              "{\"prompt\":" + one.prompt + ",\"max_tokens\":2,\"ignore_eos\":true}")
+              ->get();
+      EXPECT_EQ(seen.status, one.message.empty() ? 200 : 400) << one.prompt << seen.body;
+      if (one.message.empty() || seen.status != 400)
+        continue;
+      const Json error = Json::parse(seen.body)["error"];
+      EXPECT_EQ(error["param"], "prompt");
+      EXPECT_TRUE(error["message"].get<std::string>().starts_with(one.message)) << error;
+    }
+  };
+  const std::string forms = "prompt: expected a string, a list of token ids, or";
+  check(ImageFamily::Llama4, {{"[1,2]", ""},
+                              {"[1," + mark + ",2]", noMarks},
+                              {"[[1],[1," + mark + "]]", noMarks},
+                              {"[1," + patch + "," + patch + "]",
+                               "prompt: found 2 tokens <|patch|> in the prompt, expected one for "
+                               "each of the 0 feature rows"},
+                              {"[[1,2],[" + behind + "]]", noId(behind)}});
+  check(ImageFamily::Mllama, {{"[1," + mark + "]", ""},
+                              {"[1," + behind + "]", noMarks},
+                              {"[[1],[1," + behind + "]]", noMarks},
+                              {"[25]", noId("25")}});
+  check(ImageFamily::None, {{"[1," + mark + "," + patch + "]", ""},
+                            {"[1," + behind + "]", noId(behind)},
+                            {"[-1]", noId("-1")},
+                            {"[18446744073709551615]", forms},
+                            {"\"a text\"", "prompt: found the token id"},
+                            {"[1,1.5]", forms},
+                            {"[1,\"a\"]", forms},
+                            {"{}", forms}});
 }
 
 /// What the description says a route reads is what it reads.
