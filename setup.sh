@@ -347,8 +347,8 @@ full_robustness() {
 # The server whose every access, or every lock, is watched, under the tests of its clients and limits.
 watched_server() {
   local folder=$1 script
-  for script in clients/test_serve clients/test_api clients/test_images robustness/serve_limits_test \
-    robustness/serve_streams_test robustness/serve_operation_test; do
+  for script in clients/test_serve clients/test_api clients/test_images clients/test_demo_models \
+    robustness/serve_limits_test robustness/serve_streams_test robustness/serve_operation_test; do
     LLAMA4_WATCHED=1 on_programs "$folder" "test/$script.py" || return
   done
 }
