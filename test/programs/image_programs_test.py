@@ -107,8 +107,9 @@ def tower(program):
     value = p.linear(x, k, width, width)
     scale = f"heads {heads} scale {dim ** -0.5:.6e}"
     if choose([True, False]):
-        pictures = p.input("pictures", p.numpy.integers(0, groups + 1, units).astype(np.int32),
-                           "tensor<?xi32>")
+        # Another number in each unit.
+        counts = (p.numpy.integers(0, groups + 1) + np.arange(units)) % (groups + 1)
+        pictures = p.input("pictures", counts.astype(np.int32), "tensor<?xi32>")
         a = p.emit(f"lm.unit_attention {q}, {key}, {value} pictures {pictures} {scale} "
                    f"{{groups = {groups} : i64, real = {real} : i64}} : {kind}, tensor<?xi32>", kind)
     else:
