@@ -2,8 +2,10 @@
 
 #include "runtime/base/ThreadPool.h"
 
+#include "runtime/base/TileShares.h"
 #include "runtime/base/TimeSlice.h"
 
+#include <atomic>
 #include <chrono>
 #include <gtest/gtest.h>
 #include <numeric>
@@ -11,6 +13,7 @@
 #include <set>
 #include <sys/resource.h>
 #include <sys/syscall.h>
+#include <thread>
 #include <unistd.h>
 
 namespace llama4 {
@@ -48,6 +51,68 @@ TEST_P(Pool, EachWorkerOncePerRegion) {
     pool->run([&](unsigned worker) { ++calls[worker]; });
   for (int count : calls)
     EXPECT_EQ(count, 500);
+}
+
+// Plain counters: a tile that two workers take shows here, and as a race under the thread
+// sanitizer.
+TEST_P(Pool, SharesHoldEachTileOnce) {
+  const unsigned workers = pool->workers();
+  TileShares shares(workers);
+  const std::vector<uint32_t> sizes = {1, 0, 3, 4 * workers, 4 * workers + 1, 1000, 1, 1, 5000};
+  std::vector<std::vector<int>> taken;
+  for (uint32_t size : sizes)
+    taken.emplace_back(size);
+  for (int round = 0; round < 50; ++round) {
+    for (unsigned worker = 0; worker < workers; ++worker)
+      shares.set(0, worker, sizes[0]);
+    pool->run([&](unsigned worker) {
+      for (size_t i = 0; i < sizes.size(); ++i) {
+        if (i != 0) {
+          shares.set(i, worker, sizes[i]);
+          pool->barrier();
+        }
+        shares.run(i, worker, sizes[i], [&](uint32_t begin, uint32_t end) {
+          ASSERT_LT(begin, end);
+          for (uint32_t tile = begin; tile < end; ++tile)
+            ++taken[i][tile];
+        });
+      }
+    });
+  }
+  for (size_t i = 0; i < sizes.size(); ++i)
+    EXPECT_EQ(taken[i], std::vector<int>(sizes[i], 50)) << sizes[i] << " tiles";
+}
+
+// Worker 0 stays in its first piece until the others have done all the rest.
+TEST_P(Pool, OthersTakeWhatAWorkerLeaves) {
+  const unsigned workers = pool->workers();
+  if (workers == 1)
+    return;
+  constexpr uint32_t tiles = 1000;
+  TileShares shares(workers);
+  for (unsigned worker = 0; worker < workers; ++worker)
+    shares.set(0, worker, tiles);
+  std::atomic<uint32_t> done = 0;
+  std::atomic<bool> began = false;
+  bool rested = false;
+  const auto limit = std::chrono::steady_clock::now() + std::chrono::seconds(30);
+  const auto waitFor = [&](auto holds) {
+    while (!holds() && std::chrono::steady_clock::now() < limit)
+      std::this_thread::yield();
+    return holds();
+  };
+  pool->run([&](unsigned worker) {
+    shares.run(0, worker, tiles, [&](uint32_t begin, uint32_t end) {
+      if (worker != 0) {
+        waitFor([&] { return began.load(); });
+      } else if (!began.exchange(true)) {
+        rested = waitFor([&] { return done == tiles - (end - begin); });
+      }
+      done += end - begin;
+    });
+  });
+  EXPECT_TRUE(rested);
+  EXPECT_EQ(done, tiles);
 }
 
 // Plain variables, written by one worker and read by all after a barrier: a broken barrier shows

@@ -35,6 +35,19 @@ struct KvBFloat16 {
   static constexpr bool kDots = L4_BF16;
 };
 
+/// What the scores of a type count in, in powers of e: rows that multiply bfloat16 count in powers
+/// of two.
+template <class Kv> constexpr float kScoreUnit = Kv::kDots ? 1.44269504f : 1.0f;
+
+/// The power of a score x <= 0, exactly 1 at 0 and exactly 0 at kNothing.
+template <class Kv> L4_INLINE F power(F x) {
+#if L4_BF16
+  if constexpr (Kv::kDots)
+    return exp2Negative(x);
+#endif
+  return expNegative(x);
+}
+
 constexpr int kBlockKeys = L4_ATTENTION_BLOCK;
 constexpr int kBlockPages = kBlockKeys / L4_PAGE_TOKENS;
 constexpr int kBlockVectors = kBlockKeys / kLanes;
@@ -145,7 +158,7 @@ L4_INLINE void multiplyAdd(F (&sums)[R][N], const typename Kv::Element *const (&
 /// Bytes of one factor of multiplyAdd: a query's component, a weight.
 template <class Kv> constexpr int kFactorBytes = Kv::kDots ? 2 : 4;
 
-/// scores[r][keys of vectors first .. first + N) = scale * q[r] . k
+/// scores[r][keys of vectors first .. first + N) = scale * q[r] . k, in units of the type.
 template <class Kv, int R, int N>
 L4_INLINE void scoreVectors(const Rows &rows, int64_t row, const KeyBlocks<Kv> &blocks, int first,
                             int64_t headDim, float scale) {
@@ -178,13 +191,15 @@ L4_INLINE void scoreVectors(const Rows &rows, int64_t row, const KeyBlocks<Kv> &
   for (int r = 0; r < R; ++r)
 #pragma unroll
     for (int n = 0; n < N; ++n)
-      store(rows.scores + r * kBlockKeys + (first + n) * kLanes, mul(sums[r][n], splat(scale)));
+      store(rows.scores + r * kBlockKeys + (first + n) * kLanes,
+            mul(sums[r][n], splat(scale * kScoreUnit<Kv>)));
 }
 
 /// The keys of a block that a row sees: [begin, end), from the block's first.
 struct KeyRange {
   int begin, end;
   L4_MEMBER bool isEmpty() const { return begin >= end; }
+  L4_MEMBER bool isAll() const { return begin == 0 && end == kBlockKeys; }
 };
 
 /// x for the keys that are visible, else y; `first` is the key of lane 0.
@@ -192,58 +207,61 @@ L4_INLINE F selectVisible(KeyRange visible, int first, F x, F y) {
   return selectFirst(visible.begin - first, y, selectFirst(visible.end - first, x, y));
 }
 
-/// Turns a row's scores into weights exp(score - m), 0 for the keys that it doesn't see, and
-/// returns m and l. A row that sees no key of the block gets zeros, m = kNothing and l = 0. The
-/// weights are factors of multiplyAdd and lie where the scores lay.
-template <class Kv> L4_INLINE void softmaxRow(float *scores, KeyRange visible, float &m, float &l) {
-  const F lowest = splat(kNothing);
-  F x[kBlockVectors];
+/// Turns the scores of R rows into weights, the powers of score - m, 0 for the keys that a row does
+/// not see, and returns m and l. A row that sees no key of the block gets zeros, m = kNothing and
+/// l = 0. The weights are factors of multiplyAdd and lie where the scores lay.
+template <class Kv, int R>
+L4_INLINE void softmaxRows(const Rows &rows, const KeyRange (&visible)[R], F &m, F &l) {
+  F largest[R], sums[R];
+  for (int r = 0; r < R; ++r) {
+    float *scores = rows.scores + r * kBlockKeys;
+    if (!visible[r].isAll())
 #pragma unroll
-  for (int i = 0; i < kBlockVectors; ++i)
-    x[i] = selectVisible(visible, i * kLanes, load(scores + i * kLanes), lowest);
-  F largest = x[0];
+      for (int i = 0; i < kBlockVectors; ++i)
+        store(scores + i * kLanes,
+              selectVisible(visible[r], i * kLanes, load(scores + i * kLanes), splat(kNothing)));
+    largest[r] = load(scores);
 #pragma unroll
-  for (int i = 1; i < kBlockVectors; ++i)
-    largest = vmax(largest, x[i]);
-  m = maxLanes(largest);
-  F sum = zero();
-#pragma unroll
-  for (int i = 0; i < kBlockVectors; ++i) {
-    F weight = selectVisible(visible, i * kLanes, expNegative(sub(x[i], splat(m))), zero());
-#if L4_BF16
-    if constexpr (Kv::kDots)
-      weight = storeBf16(reinterpret_cast<uint16_t *>(scores) + i * kLanes, weight);
-    else
-#endif
-      store(scores + i * kLanes, weight);
-    sum = add(sum, weight);
+    for (int i = 1; i < kBlockVectors; ++i)
+      largest[r] = vmax(largest[r], load(scores + i * kLanes));
   }
-  l = sumLanes(sum);
+  alignas(64) float most[kLanes];
+  m = maxOfRows<R>(largest);
+  store(most, m);
+  for (int r = 0; r < R; ++r) {
+    float *scores = rows.scores + r * kBlockKeys;
+    // Where every score is kNothing, the powers would be 1.
+    const F reference = splat(visible[r].isEmpty() ? 0.0f : most[r]);
+    sums[r] = zero();
+#pragma unroll
+    for (int i = 0; i < kBlockVectors; ++i) {
+      F weight = power<Kv>(sub(load(scores + i * kLanes), reference));
+#if L4_BF16
+      if constexpr (Kv::kDots)
+        weight = storeBf16(reinterpret_cast<uint16_t *>(scores) + i * kLanes, weight);
+      else
+#endif
+        store(scores + i * kLanes, weight);
+      sums[r] = add(sums[r], weight);
+    }
+  }
+  l = sumOfRows<R>(sums);
 }
 
 /// Merges the partials (m, l) of R rows into their state and gives the factors of the outputs:
 /// O = O * keep + o * take. The state of no keys (m = kNothing, l = 0, O = 0) keeps nothing of
 /// itself; a row that saw no key keeps its state.
-template <int R>
-L4_INLINE void mergeFactors(const Rows &rows, int64_t row, const float (&m)[kLanes],
-                            const float (&l)[kLanes], float (&keep)[kLanes],
+template <class Kv, int R>
+L4_INLINE void mergeFactors(const Rows &rows, int64_t row, F m, F l, float (&keep)[kLanes],
                             float (&take)[kLanes]) {
-  alignas(64) float down[kLanes];
-#pragma unroll
-  for (int r = 0; r < R; ++r)
-    down[r] = -__builtin_fabsf(rows.m[row + r] - m[r]);
-#pragma unroll
-  for (int r = R; r < kLanes; ++r)
-    down[r] = 0.0f;
-  store(down, expNegative(load(down)));
-#pragma unroll
-  for (int r = 0; r < R; ++r) {
-    const bool grows = m[r] > rows.m[row + r];
-    keep[r] = grows ? down[r] : 1.0f;
-    take[r] = grows ? 1.0f : down[r];
-    rows.l[row + r] = __builtin_fmaf(rows.l[row + r], keep[r], l[r] * take[r]);
-    rows.m[row + r] = grows ? m[r] : rows.m[row + r];
-  }
+  const F before = loadFirst(rows.m + row, R), one = splat(1.0f);
+  const F apart = vmax(sub(before, m), sub(m, before));
+  const F down = power<Kv>(sub(zero(), apart));
+  const F kept = selectLess(before, m, down, one), taken = selectLess(before, m, one, down);
+  store(keep, kept);
+  store(take, taken);
+  storeFirst(rows.l + row, R, fma(loadFirst(rows.l + row, R), kept, mul(l, taken)));
+  storeFirst(rows.m + row, R, selectLess(before, m, m, before));
 }
 
 /// O[r][vectors at column .. column + N * kLanes) takes the sum of weight * V over `keys`.
@@ -322,10 +340,10 @@ L4_INLINE void attendTile(const Rows &rows, int64_t row, const KeyBlocks<Kv> &bl
   for (; first < vectors; ++first)
     scoreVectors<Kv, R, 1>(rows, row, blocks, first, headDim, scale);
 
-  alignas(64) float m[kLanes], l[kLanes], keep[kLanes], take[kLanes];
-  for (int r = 0; r < R; ++r)
-    softmaxRow<Kv>(rows.scores + r * kBlockKeys, visible[r], m[r], l[r]);
-  mergeFactors<R>(rows, row, m, l, keep, take);
+  alignas(64) float keep[kLanes], take[kLanes];
+  F m, l;
+  softmaxRows<Kv, R>(rows, visible, m, l);
+  mergeFactors<Kv, R>(rows, row, m, l, keep, take);
 
   int64_t column = 0;
   for (; column + kWide * kLanes <= rows.padded; column += kWide * kLanes)

@@ -85,6 +85,10 @@ L4_INLINE F selectLess(F a, F b, F x, F y) {
 L4_INLINE F loadFirst(const float *p, int n) {
   return _mm512_maskz_loadu_ps(static_cast<__mmask16>((1u << n) - 1), p);
 }
+/// The first n (0 to kLanes) lanes to `p`; nothing behind them is written.
+L4_INLINE void storeFirst(float *p, int n, F x) {
+  _mm512_mask_storeu_ps(p, static_cast<__mmask16>((1u << n) - 1), x);
+}
 /// The four floats at `offset` of the rows i, i + 4, i + 8 and i + 12.
 L4_INLINE F loadQuads(const float *const (&rows)[kLanes], int i, int64_t offset) {
   F x = _mm512_castps128_ps512(_mm_loadu_ps(rows[i] + offset));
@@ -180,6 +184,10 @@ L4_INLINE F loadFirst(const float *p, int n) {
   __m256i lane = _mm256_setr_epi32(0, 1, 2, 3, 4, 5, 6, 7);
   return _mm256_maskload_ps(p, _mm256_cmpgt_epi32(splatInt(n), lane));
 }
+L4_INLINE void storeFirst(float *p, int n, F x) {
+  __m256i lane = _mm256_setr_epi32(0, 1, 2, 3, 4, 5, 6, 7);
+  _mm256_maskstore_ps(p, _mm256_cmpgt_epi32(splatInt(n), lane), x);
+}
 /// The four floats at `offset` of the rows i and i + 4.
 L4_INLINE F loadQuads(const float *const (&rows)[kLanes], int i, int64_t offset) {
   F x = _mm256_castps128_ps256(_mm_loadu_ps(rows[i] + offset));
@@ -269,6 +277,53 @@ L4_INLINE float maxLanes(F x) {
   __m128 two = _mm_max_ps(four, _mm_movehl_ps(four, four));
   return _mm_cvtss_f32(_mm_max_ss(two, _mm_movehdup_ps(two)));
 }
+
+/// How two vectors become one: add or vmax.
+typedef F (*Join)(F, F);
+
+/// Lane r is all lanes of x[r] joined, in the order of sumLanes and maxLanes. Lanes from R on are
+/// any number.
+template <int R, Join join, float (*one)(F)> L4_INLINE F joinRows(const F (&x)[R]) {
+#if L4_VNNI
+  if constexpr (R == 8) {
+    F halves[4], quarters[2];
+#pragma unroll
+    for (int i = 0; i < 4; ++i)
+      halves[i] = join(_mm512_shuffle_f32x4(x[2 * i], x[2 * i + 1], 0x44),
+                       _mm512_shuffle_f32x4(x[2 * i], x[2 * i + 1], 0xee));
+#pragma unroll
+    for (int i = 0; i < 2; ++i)
+      quarters[i] = join(_mm512_shuffle_f32x4(halves[2 * i], halves[2 * i + 1], 0x88),
+                         _mm512_shuffle_f32x4(halves[2 * i], halves[2 * i + 1], 0xdd));
+    const F pairs =
+        join(shuffle<0x44>(quarters[0], quarters[1]), shuffle<0xee>(quarters[0], quarters[1]));
+    // Quarter q holds rows q and q + 4.
+    const F all = join(shuffle<0x88>(pairs, pairs), shuffle<0xdd>(pairs, pairs));
+    return _mm512_permutexvar_ps(
+        _mm512_setr_epi32(0, 4, 8, 12, 1, 5, 9, 13, 0, 4, 8, 12, 1, 5, 9, 13), all);
+  }
+#endif
+  alignas(64) float rows[kLanes] = {};
+#pragma unroll
+  for (int r = 0; r < R; ++r)
+    rows[r] = one(x[r]);
+  return load(rows);
+}
+template <int R> L4_INLINE F sumOfRows(const F (&x)[R]) { return joinRows<R, add, sumLanes>(x); }
+template <int R> L4_INLINE F maxOfRows(const F (&x)[R]) { return joinRows<R, vmax, maxLanes>(x); }
+
+#if L4_BF16
+/// 2^x for x <= 0: relative error below 3e-6, where bfloat16 keeps 2e-3; exactly 1
+/// at 0, and 0 where x is below -150.
+L4_INLINE F exp2Negative(F x) {
+  const F n = roundEven(x), f = sub(x, n);
+  F p = fma(splat(9.5827484e-3f), f, splat(5.5906112e-2f));
+  p = fma(p, f, splat(2.4024098e-1f));
+  p = fma(p, f, splat(6.9312423e-1f));
+  p = fma(p, f, splat(1.0f));
+  return _mm512_scalef_ps(p, n);
+}
+#endif
 
 /// e^x for x <= 0: relative error below 3e-7, exactly 1 at 0, exactly 0 below -87.3.
 L4_INLINE F expNegative(F x) {

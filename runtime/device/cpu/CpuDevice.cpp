@@ -4,6 +4,7 @@
 
 #include "runtime/base/Checked.h"
 #include "runtime/base/ThreadPool.h"
+#include "runtime/base/TileShares.h"
 #include "runtime/device/cpu/CpuCode.h"
 #include "runtime/device/cpu/CpuFeatures.h"
 #include "runtime/device/cpu/OneDnn.h"
@@ -77,7 +78,8 @@ private:
 class CpuDevice : public Device {
 public:
   CpuDevice(std::unique_ptr<ThreadPool> pool, std::string level)
-      : pool_(std::move(pool)), level_(std::move(level)), scratch_(pool_->workers()) {}
+      : pool_(std::move(pool)), level_(std::move(level)), shares_(pool_->workers()),
+        scratch_(pool_->workers()) {}
 
   std::string_view target() const override { return "cpu"; }
   std::string describe() const override {
@@ -126,6 +128,10 @@ public:
   }
 
   Status submit(std::span<const Dispatch> list, std::span<uint64_t> nanoseconds) override {
+    if (list.empty())
+      return {};
+    for (unsigned worker = 0; worker < pool_->workers(); ++worker)
+      shares_.set(0, worker, list[0].args.tiles);
     if (nanoseconds.empty())
       pool_->run([&](unsigned worker) { runList(list, worker); });
     else
@@ -145,26 +151,28 @@ private:
                             std::to_string(buffer.bytes()) + " bytes.");
   }
 
-  void runShare(const Dispatch &dispatch, unsigned worker) {
-    TileRange range = tileRange(dispatch.args.tiles, worker, pool_->workers());
-    if (range.begin == range.end)
-      return;
-    if (dispatch.library) {
-      if (!dispatch.library->run(dispatch.args, range.begin, range.end, worker))
-        libraryFailed_ = true;
-      return;
-    }
-    auto kernel = reinterpret_cast<l4_kernel>(dispatch.kernel);
-    kernel(&dispatch.args, range.begin, range.end,
-           scratch_[worker] ? scratch_[worker]->data() : nullptr);
+  /// What of dispatch `index` of the list this worker gets to do.
+  void runShare(std::span<const Dispatch> list, size_t index, unsigned worker) {
+    const Dispatch &dispatch = list[index];
+    shares_.run(index, worker, dispatch.args.tiles, [&](uint32_t begin, uint32_t end) {
+      if (dispatch.library) {
+        if (!dispatch.library->run(dispatch.args, begin, end, worker))
+          libraryFailed_ = true;
+        return;
+      }
+      auto kernel = reinterpret_cast<l4_kernel>(dispatch.kernel);
+      kernel(&dispatch.args, begin, end, scratch_[worker] ? scratch_[worker]->data() : nullptr);
+    });
   }
 
   void runList(std::span<const Dispatch> list, unsigned worker) {
     for (size_t i = 0; i < list.size(); ++i) {
       // A single tile belongs to worker 0: between two of those nobody has to meet.
-      if (i != 0 && (list[i - 1].args.tiles > 1 || list[i].args.tiles > 1))
+      if (i != 0 && (list[i - 1].args.tiles > 1 || list[i].args.tiles > 1)) {
+        shares_.set(i, worker, list[i].args.tiles);
         pool_->barrier();
-      runShare(list[i], worker);
+      }
+      runShare(list, i, worker);
     }
   }
 
@@ -172,7 +180,9 @@ private:
     using Clock = std::chrono::steady_clock;
     Clock::time_point before = Clock::now();
     for (size_t i = 0; i < list.size(); ++i) {
-      runShare(list[i], worker);
+      runShare(list, i, worker);
+      if (i + 1 < list.size())
+        shares_.set(i + 1, worker, list[i + 1].args.tiles);
       pool_->barrier();
       if (worker != 0)
         continue;
@@ -184,6 +194,7 @@ private:
 
   std::unique_ptr<ThreadPool> pool_;
   std::string level_;
+  TileShares shares_;
   std::vector<std::unique_ptr<Pages>> scratch_; ///< one per worker, null before reserved
   uint64_t scratchBytes_ = 0;
   std::atomic<bool> libraryFailed_ = false; ///< a call of the list that runs
