@@ -46,11 +46,11 @@ void RegionEmitter::storeQuantized(Value row, int64_t columns, Value value, Chun
   Value scaledSum = ir_.make<arith::MulFOp>(scale, ir_.make<arith::SIToFPOp>(f32, sum));
   ir_.store(ir_.make<arith::TruncIOp>(ir_.vectorOf(lanes, ir_.b.getI8Type()), ints),
             ir_.at(row, chunk.column));
-  Value block = ir_.mul(ir_.div(chunk.column, L4_Q8_BLOCK), 4);
-  Value planes = ir_.at(row, ir_.add(block, blocks * L4_Q8_BLOCK));
-  ir_.store(scale, planes);
-  ir_.store(scaledSum, ir_.at(planes, blocks * 4));
-  ir_.store(sum, ir_.at(planes, blocks * 8));
+  Value place = ir_.mul(ir_.div(chunk.column, L4_Q8_BLOCK), int64_t{sizeof(l4_q8_block)});
+  Value block = ir_.at(row, ir_.add(place, blocks * L4_Q8_BLOCK));
+  ir_.store(scale, ir_.at(block, int64_t{offsetof(l4_q8_block, scale)}));
+  ir_.store(scaledSum, ir_.at(block, int64_t{offsetof(l4_q8_block, scaled_sum)}));
+  ir_.store(sum, ir_.at(block, int64_t{offsetof(l4_q8_block, sum)}));
 }
 
 //===----------------------------------------------------------------------===//

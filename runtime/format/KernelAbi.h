@@ -59,10 +59,17 @@ typedef void (*l4_kernel)(const l4_dispatch *, uint32_t tile_begin, uint32_t til
                           void *scratch);
 
 /// One row of a `q8<32>` tensor (activations in 8 bits, blocks of 32 columns; nb = ceil(K / 32)):
-///   int8 q[32 nb] | float scale[nb] | float scaled_sum[nb] | int32 sum[nb]   padded to 64 bytes
+///   int8 q[32 nb] | l4_q8_block[nb]   padded to 64 bytes
 /// with scale = max|x| / 127, q = round-to-nearest-even(x * (127 / max|x|)), all zero where
-/// max|x| is 0; sum = sum of q over the block, scaled_sum = scale * sum.
+/// max|x| is 0. What a block writes lies in two places only: rows are written block by block, many
+/// rows at a time.
 #define L4_Q8_BLOCK 32
+
+typedef struct l4_q8_block {
+  float scale;
+  float scaled_sum; ///< scale * sum
+  int32_t sum;      ///< of the block's q
+} l4_q8_block;
 
 /// Rows of a mixture of experts that belong to one expert: what one tile of a grouped linear
 /// computes. T tokens that choose K experts each make T * K slots; the slot of choice k of token t

@@ -60,8 +60,7 @@ constexpr uint64_t rowBytes(ElementType type, uint32_t columns) {
   if (type != ElementType::Q8_32)
     return alignRow(columns * elementBytes(type));
   uint64_t blocks = (uint64_t{columns} + L4_Q8_BLOCK - 1) / L4_Q8_BLOCK;
-  // int8 q[32] | float scale | float scaled_sum | int32 sum, per block.
-  return alignRow(blocks * (L4_Q8_BLOCK + 4 + 4 + 4));
+  return alignRow(blocks * (L4_Q8_BLOCK + sizeof(l4_q8_block)));
 }
 
 /// Bytes of one KV page of one layer:

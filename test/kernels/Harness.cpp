@@ -135,23 +135,23 @@ QuantizedRow quantize(const std::vector<float> &row) {
 QuantizedRow readQuantized(const Tensor &tensor, int64_t row) {
   const int64_t blocks = (tensor.columns() + 31) / 32;
   const int8_t *quants = tensor.row<int8_t>(row);
-  const float *scales = reinterpret_cast<const float *>(quants + 32 * blocks);
-  const int32_t *sums = reinterpret_cast<const int32_t *>(scales + 2 * blocks);
-  return {{quants, quants + 32 * blocks},
-          {scales, scales + blocks},
-          {scales + blocks, scales + 2 * blocks},
-          {sums, sums + blocks}};
+  const auto *block = reinterpret_cast<const l4_q8_block *>(quants + 32 * blocks);
+  QuantizedRow found = {{quants, quants + 32 * blocks}, {}, {}, {}};
+  for (int64_t b = 0; b < blocks; ++b) {
+    found.scales.push_back(block[b].scale);
+    found.scaledSums.push_back(block[b].scaled_sum);
+    found.sums.push_back(block[b].sum);
+  }
+  return found;
 }
 
 void writeQuantized(Tensor &tensor, int64_t row, const QuantizedRow &values) {
   const int64_t blocks = (tensor.columns() + 31) / 32;
   int8_t *quants = tensor.row<int8_t>(row);
-  float *scales = reinterpret_cast<float *>(quants + 32 * blocks);
-  int32_t *sums = reinterpret_cast<int32_t *>(scales + 2 * blocks);
+  auto *block = reinterpret_cast<l4_q8_block *>(quants + 32 * blocks);
   std::copy(values.quants.begin(), values.quants.end(), quants);
-  std::copy(values.scales.begin(), values.scales.end(), scales);
-  std::copy(values.scaledSums.begin(), values.scaledSums.end(), scales + blocks);
-  std::copy(values.sums.begin(), values.sums.end(), sums);
+  for (size_t b = 0; b < values.scales.size(); ++b)
+    block[b] = {values.scales[b], values.scaledSums[b], values.sums[b]};
 }
 
 //===----------------------------------------------------------------------===//

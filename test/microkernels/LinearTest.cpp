@@ -45,9 +45,9 @@ void quantizeActivation(const float *x, int64_t k, std::byte *row) {
       sum += q;
     }
     const float scale = largest / 127.0f, scaledSum = scale * static_cast<float>(sum);
-    std::memcpy(row + blocks * 32 + b * 4, &scale, 4);
-    std::memcpy(row + blocks * 36 + b * 4, &scaledSum, 4);
-    std::memcpy(row + blocks * 40 + b * 4, &sum, 4);
+    std::memcpy(row + blocks * 32 + b * 12, &scale, 4);
+    std::memcpy(row + blocks * 32 + b * 12 + 4, &scaledSum, 4);
+    std::memcpy(row + blocks * 32 + b * 12 + 8, &sum, 4);
   }
 }
 
@@ -122,8 +122,8 @@ Expected expectQ8(const std::byte *row, const Source &w, int64_t k) {
   float y = 0;
   double exact = 0, magnitude = 0;
   for (int64_t b = 0; b < blocks; ++b) {
-    const float scale = fieldFloat(row + blocks * 32 + b * 4);
-    const float scaledSum = fieldFloat(row + blocks * 36 + b * 4);
+    const float scale = fieldFloat(row + blocks * 32 + b * 12);
+    const float scaledSum = fieldFloat(row + blocks * 32 + b * 12 + 4);
     float parts = 0;
     for (int64_t first = b * 32; first < b * 32 + 32; first += w.scaleColumns()) {
       int dot = 0;

@@ -258,7 +258,7 @@ struct Q8 {
   /// The rows of `N` vectors, from vector `first` on.
   template <class E, int T, int N> static L4_MEMBER void rows(const LinearArgs &args, int first) {
     const int64_t blocks = args.k / L4_Q8_BLOCK;
-    const uint8_t *scales = args.act + blocks * L4_Q8_BLOCK;
+    const auto *scales = reinterpret_cast<const l4_q8_block *>(args.act + blocks * L4_Q8_BLOCK);
     F y[N][T] = {};
     alignas(64) int32_t offsets[T][kSuperParts];
     for (int64_t b = 0; b < blocks; ++b) {
@@ -272,10 +272,10 @@ struct Q8 {
       for (int n = 0; n < N; ++n)
         if constexpr (E::kTwoScales)
           addHalves<E, T>(y[n], w, first + n, args.act + b * L4_Q8_BLOCK, args.actStride,
-                          scales + b * 4, offsets, b % kSuperBlocks * 2);
+                          scales + b, offsets, b % kSuperBlocks * 2);
         else
           addBlock<E, T>(y[n], w, first + n, args.act + b * L4_Q8_BLOCK, args.actStride,
-                         scales + b * 4, blocks * 4);
+                         scales + b);
     }
 #pragma unroll
     for (int t = 0; t < T; ++t)
@@ -284,27 +284,30 @@ struct Q8 {
         store(args.out + t * args.outStride + (first + n) * kLanes, y[n][t]);
   }
 
-  /// `scales` points at the first token's scale of the block; its scaled sum lies `plane` bytes
-  /// behind, its sum `plane` bytes behind that.
+  /// What token `t` says of the block; `block` is that of the first.
+  static L4_MEMBER const l4_q8_block &blockOf(const l4_q8_block *block, int64_t stride, int t) {
+    return *reinterpret_cast<const l4_q8_block *>(reinterpret_cast<const uint8_t *>(block) +
+                                                  t * stride);
+  }
+
   template <class E, int T>
   static L4_MEMBER void addBlock(F (&y)[T], const typename E::Block &w, int half, const uint8_t *q,
-                                 int64_t stride, const uint8_t *scales, int64_t plane) {
+                                 int64_t stride, const l4_q8_block *block) {
     I dots[T];
 #pragma unroll
     for (int t = 0; t < T; ++t) {
       dots[t] = splatInt(0);
       if constexpr (E::kOffsetLog2 >= 0)
         dots[t] =
-            subInt(dots[t],
-                   shiftLeft<E::kOffsetLog2>(splatInt(loadDword(scales + 2 * plane + t * stride))));
+            subInt(dots[t], shiftLeft<E::kOffsetLog2>(splatInt(blockOf(block, stride, t).sum)));
     }
     addDots<E, T, 0, 8>(dots, w, half, q, stride);
 #pragma unroll
     for (int t = 0; t < T; ++t) {
-      const F scale = splat(loadFloat(scales + t * stride));
+      const F scale = splat(blockOf(block, stride, t).scale);
       y[t] = fma(mul(w.d(half), scale), toFloat(dots[t]), y[t]);
       if constexpr (E::kOffsetLog2 < 0)
-        y[t] = fma(w.m(half), splat(loadFloat(scales + plane + t * stride)), y[t]);
+        y[t] = fma(w.m(half), splat(blockOf(block, stride, t).scaled_sum), y[t]);
     }
   }
 
@@ -337,7 +340,7 @@ struct Q8 {
   /// A block of two parts of 16 columns, from part `part` of its superblock on.
   template <class E, int T>
   static L4_MEMBER void addHalves(F (&y)[T], const typename E::Block &w, int half, const uint8_t *q,
-                                  int64_t stride, const uint8_t *scales,
+                                  int64_t stride, const l4_q8_block *block,
                                   const int32_t (&offsets)[T][kSuperParts], int64_t part) {
     I dots[T];
     F sums[T];
@@ -354,7 +357,7 @@ struct Q8 {
 #pragma unroll
     for (int t = 0; t < T; ++t) {
       sums[t] = fma(w.d(1, half), toFloat(dots[t]), sums[t]);
-      y[t] = fma(sums[t], splat(loadFloat(scales + t * stride)), y[t]);
+      y[t] = fma(sums[t], splat(blockOf(block, stride, t).scale), y[t]);
     }
   }
 };
