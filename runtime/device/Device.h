@@ -31,6 +31,10 @@ public:
   /// The address that kernels see.
   virtual void *data() const = 0;
   virtual uint64_t bytes() const = 0;
+  /// Takes the memory of a range from the system, so that whoever touches it first need not wait;
+  /// what is in it stays. Any thread may call it at any time, also while dispatches use the buffer.
+  /// False where that is not possible, or not needed.
+  virtual bool back(uint64_t /*offset*/, uint64_t /*bytes*/) { return false; }
 };
 
 /// One code object of a program, as found in the file.

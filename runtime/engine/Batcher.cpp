@@ -2,8 +2,6 @@
 
 #include "runtime/engine/Batcher.h"
 
-#include "runtime/format/KvPages.h"
-
 #include <algorithm>
 #include <limits>
 
@@ -14,7 +12,13 @@ namespace {
 /// Steps after which a request that found no room is looked at again, if nobody went.
 constexpr uint32_t patience = 16;
 
-uint64_t less(uint64_t a, uint64_t b) { return a > b ? a - b : 0; }
+/// Pages that `tokens` of one step begin at most, when so many texts divide them, beyond those that
+/// one token of each would begin.
+uint64_t pagesOfLargeStep(uint64_t tokens, uint64_t texts) {
+  if (tokens <= 2 * texts)
+    return tokens / 2;
+  return texts + (tokens - 2 * texts) / L4_PAGE_TOKENS;
+}
 
 } // namespace
 
@@ -30,10 +34,6 @@ Batcher::Batcher(Engine &engine, BatcherOptions options)
   sequences_.reserve(engine.maxSequences());
   rows_.reserve(engine.maxSequences());
   wanted_.reserve(engine.maxSequences());
-}
-
-uint64_t Batcher::pagesOf(uint32_t kind, uint64_t length) const {
-  return kvPagesOfSequence(engine_.program().desc().kvKinds[kind], length, engine_.maxStepTokens());
 }
 
 Status Batcher::check(const ScheduledRequest &request) const {
@@ -142,15 +142,28 @@ bool Batcher::imagesFit(const Choice &choice) const {
 }
 
 /// Whether there are pages for all tokens of the choice, whose sequence holds some by now, and the
-/// next one, beside what the running ones need to go on.
+/// next one, beside what the running ones need to go on. What is let in then processes its prompt
+/// without taking anyone's pages. In full attention that is a sum; where chunks end, steps of many
+/// tokens hold pages for a while that the same tokens one by one would not, and all prompts divide
+/// the tokens of a step.
 bool Batcher::fits(const Choice &choice, const Sequence &sequence) const {
   if (running_.empty())
     return true; // what is not too long fits alone
   for (uint32_t kind = 0; kind < engine_.cache().kinds(); ++kind) {
-    uint64_t pages = less(pagesOf(kind, choice.length() + 1), sequence.heldPages(kind));
+    uint64_t pages = 0, ofLargeSteps = 0, prompts = 0;
+    auto add = [&](const Sequence &one, uint64_t wanted) {
+      const uint64_t length = std::min(wanted, engine_.maxLength());
+      const uint64_t bySteps = one.demand(kind, length, 1);
+      pages += bySteps;
+      if (one.pending() <= 1)
+        return;
+      ++prompts;
+      ofLargeSteps += one.demand(kind, length, planner_.chunkTokens()) - bySteps;
+    };
+    add(sequence, choice.length() + 1);
     for (size_t i = 0; i < running_.size(); ++i)
-      pages += less(pagesOf(kind, running_[i]->length() + L4_PAGE_TOKENS),
-                    sequences_[i]->heldPages(kind));
+      add(*sequences_[i], running_[i]->length() + L4_PAGE_TOKENS);
+    pages += std::min(ofLargeSteps, pagesOfLargeStep(engine_.maxStepTokens(), prompts));
     if (pages > engine_.cache().freePages(kind))
       return false;
   }

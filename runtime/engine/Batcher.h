@@ -155,7 +155,6 @@ private:
   void removeEnded();
   std::vector<std::shared_ptr<Job>> jobs() const;
   bool stopsAt(const Choice &choice, int32_t token) const;
-  uint64_t pagesOf(uint32_t kind, uint64_t length) const;
 
   Engine &engine_;
   const BatcherOptions options_;

@@ -136,6 +136,14 @@ Status KvCache::addKind(const KvKind &kind, Device &device, uint32_t pages, uint
   return {};
 }
 
+std::vector<PoolBacking::Pools> KvCache::poolsOfKinds() const {
+  std::vector<PoolBacking::Pools> all;
+  for (const Kind &kind : kinds_)
+    for (PoolBacking::Pools &pools = all.emplace_back(); pools.size() < kind.layers;)
+      pools.push_back(pools_[kind.firstPool + pools.size()].get());
+  return all;
+}
+
 Result<std::unique_ptr<KvCache>> KvCache::create(const ProgramDesc &program, Device &device,
                                                  const KvCacheOptions &options) {
   std::unique_ptr<KvCache> cache(new KvCache);
@@ -164,6 +172,7 @@ Result<std::unique_ptr<KvCache>> KvCache::create(const ProgramDesc &program, Dev
     pageBytes = std::max(pageBytes, kind.pageBytes);
   }
   cache->copied_.resize(pageBytes);
+  cache->backing_ = std::make_unique<PoolBacking>(cache->poolsOfKinds());
   if (!options.prefixes)
     return cache;
   // Each node has a page, but for some that others stand behind.
@@ -252,6 +261,7 @@ Status KvCache::reserve(uint32_t slot, uint64_t length, uint64_t written) {
     }
     for (uint32_t &page = kind.ranges[slot].end; page < end; ++page)
       entries[page] = take(k);
+    backing_->use(k, kind.touched * kind.pageBytes);
   }
   return {};
 }
@@ -261,6 +271,30 @@ uint64_t KvCache::room(uint32_t slot, uint64_t length) const {
   for (const Kind &kind : kinds_)
     end = std::min(end, (uint64_t{kind.ranges[slot].first} + kind.pages) * pageTokens);
   return end > length ? end - length : 0;
+}
+
+/// Pages that others hold too are not free when this slot gives them up.
+uint64_t KvCache::demand(uint32_t k, uint32_t slot, uint64_t processed, uint64_t length,
+                         uint64_t step) const {
+  const Kind &kind = kinds_[k];
+  const Range &range = kind.ranges[slot];
+  const bool copies = mustCopy(kind, slot, length, processed) && !isAlone(kind, slot, processed);
+  uint64_t most = 0, givenBack = 0, page = range.first;
+  // Most are held by the step that begins with the last token of a chunk. Behind the pages that are
+  // held by now, chunks need the same pages again and again.
+  uint64_t begin = kind.firstVisible(processed), end = 0;
+  for (uint64_t behind = 0; end < length && behind < pageTokens; begin += kind.chunkTokens) {
+    const uint64_t first = begin / pageTokens;
+    for (; page < std::min<uint64_t>(first, range.end); ++page)
+      givenBack += kind.states[static_cast<uint32_t>(kind.row(slot)[page])].holders == 1 ||
+                   (copies && page == processed / pageTokens);
+    behind += first >= range.end;
+    end = kind.chunkTokens == 0 ? length : std::min(begin + kind.chunkTokens - 1 + step, length);
+    const uint64_t held = std::max<uint64_t>(first, range.end), last = ceilDiv(end, pageTokens);
+    const uint64_t taken = (last > held ? last - held : 0) + copies;
+    most = std::max(most, taken - std::min(taken, givenBack));
+  }
+  return most;
 }
 
 void KvCache::retire(uint32_t slot, uint64_t length) {

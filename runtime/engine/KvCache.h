@@ -20,6 +20,7 @@
 
 #include "runtime/base/Status.h"
 #include "runtime/device/Device.h"
+#include "runtime/engine/PoolBacking.h"
 #include "runtime/engine/PrefixIndex.h"
 #include "runtime/format/ProgramDesc.h"
 
@@ -68,6 +69,10 @@ public:
   /// The most tokens that one step may add to a slot whose first `length` were processed and
   /// retired: were no other slot held, there would be pages for them. At least 1 below maxLength().
   uint64_t room(uint32_t slot, uint64_t length) const;
+  /// Pages that a slot takes from those that are free, less what it gives back before, at most, on
+  /// its way from the first `processed` tokens to `length` in steps of up to `step` tokens.
+  uint64_t demand(uint32_t kind, uint32_t slot, uint64_t processed, uint64_t length,
+                  uint64_t step) const;
   /// Gives up the pages that no token at position `length` or later can see: those of chunks that
   /// have ended, in kinds with chunked attention.
   void retire(uint32_t slot, uint64_t length);
@@ -87,6 +92,8 @@ public:
   void share(uint32_t from, uint32_t to, uint64_t length);
   /// Forgets the pages that no slot holds.
   void dropUnheld();
+  /// Takes memory for the pools from the system, before steps need it.
+  PoolBacking &backing() const { return *backing_; }
 
   /// The pools in the order of Program::kvPool().
   std::span<void *const> pools() const { return poolPointers_; }
@@ -133,6 +140,7 @@ private:
     std::vector<Range> ranges;           ///< [slots]
     std::vector<Page> states;            ///< [pages]
     std::vector<int32_t> free;           ///< known for no text; capacity: all pages
+    uint32_t touched = 0;                ///< pages from here on were never handed out
     uint32_t oldest = none, newest = none, unheld = 0;
 
     int32_t *row(uint32_t slot) const {
@@ -152,6 +160,7 @@ private:
 
   KvCache() = default;
   Status addKind(const KvKind &kind, Device &device, uint32_t pages, uint32_t slots);
+  std::vector<PoolBacking::Pools> poolsOfKinds() const;
   bool mustCopy(const Kind &kind, uint32_t slot, uint64_t length, uint64_t written) const;
   bool isAlone(const Kind &kind, uint32_t slot, uint64_t written) const;
   uint64_t growth(const Kind &kind, uint32_t slot, uint64_t end) const;
@@ -170,6 +179,7 @@ private:
   std::vector<Chain> chains_; ///< [slots]
   std::optional<PrefixIndex> index_;
   std::vector<std::byte> copied_; ///< one page of one layer
+  std::unique_ptr<PoolBacking> backing_;
   uint64_t bytes_ = 0;
   uint64_t maxLength_ = 0;
 };

@@ -41,6 +41,7 @@ int32_t KvCache::take(uint32_t k) {
   } else {
     id = kind.free.back();
     kind.free.pop_back();
+    kind.touched = std::max(kind.touched, static_cast<uint32_t>(id) + 1);
   }
   kind.hold(id);
   return id;

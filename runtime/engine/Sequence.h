@@ -28,8 +28,11 @@ public:
   uint64_t processed() const { return processed_; }
   /// Tokens that steps have still to process.
   uint64_t pending() const { return tokens_.size() - processed_; }
-  /// Pages of a kind that it holds, alone or with others.
-  uint32_t heldPages(uint32_t kind) const { return cache_->heldPages(kind, slot_); }
+  /// Pages of a kind that it takes at most until `length` tokens, which may be more than there are,
+  /// are processed in steps of up to `step`; see KvCache::demand().
+  uint64_t demand(uint32_t kind, uint64_t length, uint64_t step) const {
+    return cache_->demand(kind, slot_, processed_, length, step);
+  }
 
   /// Tokens that one step may add at most, so that there are pages for them when it is alone.
   uint64_t room() const { return cache_->room(slot_, processed_); }

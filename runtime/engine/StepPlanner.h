@@ -35,6 +35,8 @@ public:
   std::span<const SequenceChunk> chunks() const { return chunks_; }
   std::span<const PlannedChunk> planned() const { return planned_; }
   uint32_t tokens() const { return tokens_; } ///< of the step
+  /// The most tokens that one sequence adds to a step.
+  uint32_t chunkTokens() const { return chunkTokens_; }
   /// Sequences of the step that are generating; their chunks are the first.
   uint32_t answers() const { return answers_; }
 

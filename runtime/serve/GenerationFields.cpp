@@ -2,7 +2,11 @@
 
 #include "runtime/serve/GenerationFields.h"
 
+#include "runtime/format/Quoted.h"
+#include "runtime/serve/Json.h"
+
 #include <charconv>
+#include <cmath>
 #include <random>
 
 namespace llama4::serve {
@@ -12,6 +16,15 @@ namespace {
 constexpr int64_t mostTokens = INT32_MAX;
 constexpr size_t mostStops = 16, mostStopBytes = 4096, mostBiases = 1024;
 constexpr int64_t mostChoices = 16;
+constexpr size_t mostFound = 40; ///< bytes of what an error says was found
+
+/// A value in an error: numbers as they are, the beginning of a string, of others what they are.
+std::string foundText(const Json &value) {
+  if (value.is_number())
+    return jsonText(value);
+  const auto *text = value.get_ptr<const std::string *>();
+  return text ? quoteName(*text, mostFound) : value.type_name();
+}
 
 uint64_t randomSeed() {
   std::random_device device;
@@ -37,40 +50,45 @@ void readStop(Fields &fields, ScheduledRequest &request) {
     add(text);
 }
 
+/// "expected a token id from 0 to 99 of the model's vocabulary."
+std::string expectedId(uint32_t vocabSize) {
+  return "expected a token id from 0 to " + std::to_string(vocabSize - 1) +
+         " of the model's vocabulary.";
+}
+
 void readStopIds(Fields &fields, uint32_t vocabSize, ScheduledRequest &request) {
   const Json *ids = fields.any("stop_token_ids");
   if (!ids)
     return;
-  bool good = ids->is_array() && ids->size() <= mostStops;
-  for (size_t i = 0; good && i < ids->size(); ++i) {
-    good = (*ids)[i].is_number_unsigned() && (*ids)[i].get<uint64_t>() < vocabSize;
-    if (good)
-      request.stopIds.push_back((*ids)[i].get<int32_t>());
+  if (!ids->is_array() || ids->size() > mostStops)
+    return fields.fail("stop_token_ids",
+                       "expected a list of at most " + std::to_string(mostStops) + " token ids.");
+  for (const Json &id : *ids) {
+    if (!id.is_number_unsigned() || id.get<uint64_t>() >= vocabSize)
+      return fields.fail("stop_token_ids", "found " + foundText(id) + ", " + expectedId(vocabSize));
+    request.stopIds.push_back(id.get<int32_t>());
   }
-  if (!good)
-    fields.fail("stop_token_ids",
-                "expected a list of at most " + std::to_string(mostStops) + " token ids.");
 }
 
 void readBias(Fields &fields, uint32_t vocabSize, ScheduledRequest &request) {
   const Json *biases = fields.any("logit_bias");
   if (!biases)
     return;
-  bool good = biases->is_object() && biases->size() <= mostBiases;
-  if (good) {
-    for (const auto &[key, value] : biases->items()) {
-      uint32_t id = 0;
-      auto [rest, error] = std::from_chars(key.data(), key.data() + key.size(), id);
-      good = good && error == std::errc() && rest == key.data() + key.size() && id < vocabSize &&
-             std::to_string(id) == key && value.is_number() && value.get<double>() >= -100 &&
-             value.get<double>() <= 100;
-      if (good)
-        request.sampling.logitBias.push_back({static_cast<int32_t>(id), value.get<float>()});
-    }
+  if (!biases->is_object() || biases->size() > mostBiases)
+    return fields.fail("logit_bias", "expected an object of at most " + std::to_string(mostBiases) +
+                                         " token ids, each with a number from -100 to 100.");
+  for (const auto &[key, value] : biases->items()) {
+    uint32_t id = 0;
+    auto [rest, error] = std::from_chars(key.data(), key.data() + key.size(), id);
+    if (error != std::errc() || std::to_string(id) != key || id >= vocabSize)
+      return fields.fail("logit_bias",
+                         "found " + quoteName(key, mostFound) + ", " + expectedId(vocabSize));
+    const double bias = value.is_number() ? value.get<double>() : std::nan("");
+    if (!(bias >= -100 && bias <= 100))
+      return fields.fail("logit_bias", "found " + foundText(value) + " for the id " + key +
+                                           ", expected a number from -100 to 100.");
+    request.sampling.logitBias.push_back({static_cast<int32_t>(id), static_cast<float>(bias)});
   }
-  if (!good)
-    fields.fail("logit_bias", "expected an object of at most " + std::to_string(mostBiases) +
-                                  " token ids, each with a number from -100 to 100.");
 }
 
 void readSampling(Fields &fields, const ProgramDesc &program, SamplingParameters &sampling) {

@@ -5,7 +5,7 @@ import socket
 import subprocess
 import unittest
 
-from clitest import BIN, COMPILE, DATA, RUN, TEMP, command, compiled, main, run, temp
+from clitest import BIN, COMPILE, DATA, RUN, TEMP, command, compiled, generate_ids, main, run, temp
 
 TINY = os.path.join(DATA, "golden", "tiny-1.0.l4x")
 PREFILL = os.path.join(DATA, "oracles/llama3-text-tied/golden/prefill.p5.safetensors")
@@ -61,6 +61,19 @@ class Usage(unittest.TestCase):
                     says="8GiB")
         self.expect(2, "tokenize", "m.l4x")
         self.expect(2, "tokenize", "m.l4x", "--text-file", "a", "--messages", "b")
+
+    def test_weights(self):
+        """Wherever the weights lie, the answer is the same; other words are refused before a model is looked for."""
+        plain = generate_ids(TINY, [1, 2, 3], 8)
+        self.assertEqual(len(plain), 8)
+        for form in ("map", "copy", "auto"):
+            self.assertEqual(generate_ids(TINY, [1, 2, 3], 8, "--weights", form), plain, form)
+        for word in ("mapped", "MAP", "", "copy,auto"):
+            says = self.expect(2, "generate", "m.l4x", "--prompt-ids", "1", f"--weights={word}", says="--weights")
+            self.assertNotIn("m.l4x", says)
+        for program in ("serve", "bench"):
+            self.expect(2, program, "m.l4x", "--weights", "swap", says="--weights")
+        self.expect(2, "generate", "m.l4x", "--prompt-ids", "1", env={"LLAMA4_ARG_WEIGHTS": "swap"}, says="weights")
 
     def test_environment_names_options(self):
         env = {"LLAMA4_ARG_TEMPERATURE": "-0.5"}

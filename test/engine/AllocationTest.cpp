@@ -66,5 +66,17 @@ TEST(Allocation, StepsAllocateNothing) {
   EXPECT_FALSE(engine->profile().kernels(program->desc()).empty());
 }
 
+TEST(Allocation, BackingPoolsAllocatesNothing) {
+  std::unique_ptr<Device> device = tinyDevice(1);
+  std::unique_ptr<DeviceBuffer> pool = device->allocate(6 * PoolBacking::extentBytes).take();
+  PoolBacking backing({{pool.get()}});
+  const uint64_t before = allocationCount();
+  for (uint64_t bytes = 1 << 16; bytes < pool->bytes(); bytes += 1 << 16) {
+    backing.use(0, bytes);
+    backing.finish();
+  }
+  EXPECT_EQ(allocationCount() - before, 0u);
+}
+
 } // namespace
 } // namespace llama4::test

@@ -135,7 +135,7 @@ TEST_F(BatcherTest, AnswersToOneRequestShareItsPrompt) {
 
 /// More answers than run at once, and pages for few of them.
 TEST_F(BatcherTest, ManyAnswersOnFewPages) {
-  for (uint32_t pages : {14u, 18u, 30u})
+  for (uint32_t pages : {13u, 18u, 30u})
     for (bool prefixCache : {true, false}) {
       make({.memory = memoryOf(pages), .prefixCache = prefixCache});
       std::vector<ScheduledRequest> requests;
@@ -150,7 +150,7 @@ TEST_F(BatcherTest, ManyAnswersOnFewPages) {
         for (uint32_t choice = 0; choice < requests[i].choices; ++choice)
           EXPECT_EQ(heard_[i]->tokens[choice], alone(requests[i], choice))
               << pages << " pages, request " << i << " choice " << choice;
-      if (pages == 14)
+      if (pages == 13)
         EXPECT_GT(batcher_->totals().preemptions, 0u);
       EXPECT_EQ(heldPages(0) + heldPages(1), 0u);
       engine_->dropPrefixCache();

@@ -183,6 +183,76 @@ TEST_P(RequestLength, WhatIsAnnouncedIsTaken) {
   EXPECT_EQ(*lengths.rbegin(), tinyLength);
 }
 
+/// Pages of a kind that a text holds at most, from `begin` to `end` in steps of up to `step`
+/// tokens.
+uint64_t mostHeld(const KvKind &kind, uint64_t begin, uint64_t end, uint64_t step) {
+  uint64_t most = 0;
+  for (uint64_t at = begin; at < end; ++at) {
+    const uint64_t visible = kind.chunkTokens == 0 ? 0 : at / kind.chunkTokens * kind.chunkTokens;
+    const uint64_t last = (std::min(at + step, end) + pageTokens - 1) / pageTokens;
+    most = std::max(most, last - visible / pageTokens);
+  }
+  return most;
+}
+
+/// A text that generates and a prompt beside it, on less and less memory: what is let in processes
+/// its prompt and takes nobody's pages, and what has to wait does so for pages that are missing.
+TEST_P(RequestLength, WhatIsLetInTakesNobodysPages) {
+  const std::unique_ptr<Engine> whole = engine().take();
+  const Engine::Memory all = whole->memory();
+  const std::vector<KvKind> &kinds = program_->desc().kvKinds;
+  uint32_t letIn = 0, waited = 0;
+  for (const auto [first, second] : {std::pair<uint64_t, uint64_t>{20, 90},
+                                     {70, 30},
+                                     {33, 150},
+                                     {100, 65},
+                                     {5, 41},
+                                     {25, 60},
+                                     {41, 120},
+                                     {90, 33}})
+    for (uint64_t pages = 90; pages > 10; --pages) {
+      SCOPED_TRACE(std::to_string(first) + " and " + std::to_string(second) + " tokens on " +
+                   std::to_string(pages) + " pages");
+      Result<std::unique_ptr<Engine>> small = Engine::create(
+          program_, *device_,
+          {.memory = all.arena + all.step + pages * kinds[0].pageBytes, .prefixCache = false});
+      if (!small.ok() || (*small)->maxLength() < std::max(first + 40, second + 1))
+        continue;
+      Batcher batcher(**small, {});
+      batcher.add(1, request(first, 40), [](const RequestEvent &) {});
+      for (int steps = 0; steps < 8; ++steps)
+        ASSERT_TRUE(batcher.step().ok());
+      const uint64_t before = batcher.totals().generatedTokens;
+      ASSERT_GT(before, 0u);
+      bool isAnswered = false;
+      batcher.add(2, request(second, 1),
+                  [&](const RequestEvent &event) { isAnswered |= event.finish.has_value(); });
+      ASSERT_TRUE(batcher.step().ok());
+      if (batcher.running() < 2 && !isAnswered) {
+        bool isMissing = false;
+        for (uint32_t kind : {0u, 1u}) {
+          const uint64_t processed = first + before - 1;
+          const uint64_t needed = mostHeld(kinds[kind], processed, processed + 1 + pageTokens, 1) +
+                                  std::max(mostHeld(kinds[kind], 0, second + 1, 1),
+                                           mostHeld(kinds[kind], 0, second, tinyStepTokens - 1));
+          isMissing |= (*small)->cache().pages(kind) < needed + 1; // where chunks begin in a page
+        }
+        EXPECT_TRUE(isMissing);
+        ++waited;
+        continue;
+      }
+      ++letIn;
+      for (int steps = 0; !isAnswered; ++steps) {
+        ASSERT_LT(steps, 100);
+        ASSERT_TRUE(batcher.step().ok());
+      }
+      ASSERT_LT(batcher.totals().generatedTokens - before, pageTokens);
+      EXPECT_EQ(batcher.totals().preemptions, 0u);
+    }
+  EXPECT_GE(letIn, 10u);
+  EXPECT_GE(waited, 10u);
+}
+
 INSTANTIATE_TEST_SUITE_P(Chunks, RequestLength, ::testing::Values(24u, 32u, 48u, 128u));
 
 } // namespace

@@ -164,7 +164,7 @@ TEST_F(KvPrefixTest, OtherContentIsAnotherText) {
 /// A chunk whose pages are gone is reused no further than where none of them is needed.
 TEST_F(KvPrefixTest, ChunksWhosePagesAreGoneShortenTheReuse) {
   // 20 pages of full attention; 6 of chunks of 64: of the first chunk only page 0 stays.
-  make(withKinds({0, 64}), {320, 1, 16, plenty, true});
+  make(withKinds({0, 64}), {320, 1, 32, plenty, true});
   ASSERT_EQ(cache_->pages(1), 6u);
   const std::vector<int32_t> tokens = tinyText(144, 1);
   Text text = begin(tokens);

@@ -117,6 +117,7 @@ TEST(Profile, KindsOfMultiplications) {
     return macKindOf({"linear", 0, {rows, weight, result}, 1});
   };
   EXPECT_EQ(kind(ElementType::Q8_32, "q4_0"), MacKind::Int8);
+  EXPECT_EQ(kind(ElementType::Q8_128, "int4_g128"), MacKind::Int8);
   EXPECT_EQ(kind(ElementType::BF16, "bfloat16"), MacKind::BFloat16);
   EXPECT_EQ(kind(ElementType::BF16, "float32"), MacKind::Float32);
   EXPECT_EQ(kind(ElementType::F32, "bfloat16", ElementType::BF16), MacKind::Float32);

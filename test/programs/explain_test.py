@@ -312,7 +312,7 @@ class FullSize(full.Folder):
                 token = 2 * 8 * 128 * 2
                 self.assertEqual(kv[0]["bytes"], 12 * token * length)
                 # A chunk, what one step adds, and a page that the chunk's edge cuts.
-                self.assertEqual(kv[8192]["bytes"], 36 * token * (8192 + 512 + 16))
+                self.assertEqual(kv[8192]["bytes"], 36 * token * (8192 + 512))
 
 
 class Reasons(unittest.TestCase):

@@ -2,7 +2,9 @@
 
 #include "test/runtime/DeviceConformance.h"
 
+#include <algorithm>
 #include <set>
+#include <thread>
 
 namespace llama4::test {
 
@@ -65,6 +67,25 @@ TEST_P(DeviceConformance, CopiesStayInside) {
   EXPECT_FALSE(device->write(*buffer, 13, std::as_bytes(std::span(&value, 1))).ok());
   EXPECT_FALSE(
       device->read(*buffer, ~uint64_t{0}, std::as_writable_bytes(std::span(&value, 1))).ok());
+}
+
+TEST_P(DeviceConformance, BackingChangesNothing) {
+  constexpr uint64_t bytes = (uint64_t{5} << 20) + 12;
+  auto buffer = device->allocate(bytes).take();
+  const std::vector<uint8_t> written(100, 7);
+  EXPECT_TRUE(device->write(*buffer, bytes - 100, std::as_bytes(std::span(written))).ok());
+  std::thread other([&] { buffer->back(4097, bytes - 4097); });
+  EXPECT_TRUE(device->write(*buffer, 8191, std::as_bytes(std::span(written))).ok());
+  other.join();
+  const std::vector<uint8_t> found = download<uint8_t>(*buffer, bytes);
+  EXPECT_EQ(std::count(found.begin(), found.end(), 7), 200);
+  EXPECT_EQ(std::count(found.begin(), found.end(), 0), static_cast<int64_t>(bytes) - 200);
+  EXPECT_TRUE(std::equal(written.begin(), written.end(), found.begin() + 8191));
+  EXPECT_FALSE(buffer->back(bytes, 1));
+  EXPECT_FALSE(buffer->back(1, ~uint64_t{0}));
+  alignas(64) static const int32_t source[4] = {10, 20, 30, 40};
+  auto weights = device->import(std::as_bytes(std::span(source))).take();
+  EXPECT_FALSE(weights->back(0, sizeof(source))); // its memory is somebody else's
 }
 
 TEST_P(DeviceConformance, ImportedBytesAreReadByKernels) {

@@ -249,6 +249,50 @@ TEST_F(ServiceTest, PromptsThatAreNoTextAreRefused) {
                             {"{}", forms}});
 }
 
+/// Ids beside the prompt: the error says which field has which id that is none of the model's.
+TEST_F(ServiceTest, IdsBeyondTheVocabularyAreNamed) {
+  service_ = serve(UINT64_MAX);
+  struct Case {
+    std::string field, value, message; ///< empty: it is answered
+  };
+  const std::string id = ", expected a token id from 0 to 23 of the model's vocabulary.";
+  const std::string bias = ", expected a number from -100 to 100.";
+  const Case cases[] = {
+      {"stop_token_ids", "[0,23]", ""},
+      {"stop_token_ids", "[1,24]", "found 24" + id},
+      {"stop_token_ids", "[18446744073709551615]", "found 18446744073709551615" + id},
+      {"stop_token_ids", "[-1]", "found -1" + id},
+      {"stop_token_ids", "[1.5]", "found 1.5" + id},
+      {"stop_token_ids", "[\"a\"]", "found \"a\"" + id},
+      {"stop_token_ids", "[[1]]", "found array" + id},
+      {"stop_token_ids", "7", "expected a list of at most 16 token ids."},
+      {"logit_bias", R"({"0":1,"23":-100})", ""},
+      {"logit_bias", R"({"1":1,"24":1})", "found \"24\"" + id},
+      {"logit_bias", R"({"4294967297":1})", "found \"4294967297\"" + id},
+      {"logit_bias", R"({"-1":1})", "found \"-1\"" + id},
+      {"logit_bias", R"({"05":1})", "found \"05\"" + id},
+      {"logit_bias", R"({"":1})", "found \"\"" + id},
+      {"logit_bias", "{\"" + std::string(50, 'x') + "\":1}",
+       "found \"" + std::string(40, 'x') + "...\"" + id},
+      {"logit_bias", R"({"5":101})", "found 101 for the id 5" + bias},
+      {"logit_bias", R"({"5":null})", "found null for the id 5" + bias},
+      {"logit_bias", "[]",
+       "expected an object of at most 1024 token ids, each with a number from -100 to 100."}};
+  for (const Case &one : cases) {
+    const KeptExchange::Seen seen =
+        ask(*service_, "POST", "/v1/completions",
+            "{\"prompt\":[1],\"max_tokens\":2,\"" + one.field + "\":" + one.value + "}")
+            ->get();
+    EXPECT_EQ(seen.status, one.message.empty() ? 200 : 400) << one.value << seen.body;
+    if (one.message.empty() || seen.status != 400)
+      continue;
+    const Json error = Json::parse(seen.body)["error"];
+    EXPECT_EQ(error["param"], one.field);
+    EXPECT_EQ(error["message"], one.field + ": " + one.message);
+    EXPECT_EQ(error["type"], "invalid_request_error");
+  }
+}
+
 /// What the description says a route reads is what it reads.
 TEST_F(ServiceTest, DescriptionIsOfTheFieldsThatAreRead) {
   service_ = serve(UINT64_MAX);

@@ -12,10 +12,14 @@ what is printed is the median of the rounds, with the least and the greatest.
 - decode: tokens a second of one request after its first token; its share of the raw decode at batch 1 is what the
   server costs.
 - pause: while a prompt of 2,000 tokens comes in beside a stream, the 99th percentile of the time between two tokens of
-  the stream by their mean alone, and by their mean then; the first also without the prompt, which is the machine's.
+  the stream by their mean alone, and by their mean then; the first also without the prompt, over 600 tokens (of 200 it
+  would be the second greatest: two moments in which the machine did something else). Beside it stands how long the
+  server's threads waited for a processor meanwhile, as a share of the time: where others compute, or a hypervisor
+  takes the processors away, that is the machine's and not the server's.
 """
 import argparse
 import json
+import os
 import pathlib
 import random
 import re
@@ -26,7 +30,7 @@ import subprocess
 import sys
 import time
 
-PROMPT, TOKENS, LONG = 127, 64, 2000
+PROMPT, TOKENS, LONG, ALONE = 127, 64, 2000, 600
 
 
 class Stream:
@@ -54,10 +58,18 @@ class Stream:
             self.socket.close()
 
 
-def client(port, at_once, requests, length, tokens, seed, long_after=None):
+def waited(pid):
+    """Seconds that the threads of a process have waited for a processor, and that a hypervisor took from it."""
+    tasks = [path.read_text().split() for path in pathlib.Path(f"/proc/{pid}/task").glob("*/schedstat")]
+    stolen = pathlib.Path("/proc/stat").read_text().split(maxsplit=9)[8]
+    return sum(int(task[1]) for task in tasks) / 1e9 + int(stolen) / os.sysconf("SC_CLK_TCK")
+
+
+def client(port, at_once, requests, length, tokens, seed, long_after=None, pid=None):
     """[[start, times of the tokens ...] of each request]; with `long_after`, a long prompt, the last of them, comes in
-    when the first request has so many tokens."""
+    when the first request has so many tokens, and [seconds that the threads of `pid` waited before that] follows."""
     watch, streams, started = selectors.DefaultSelector(), [], 0
+    before, alone = waited(pid) if pid else 0, []
 
     def start(*what):
         streams.append(Stream(port, *what))
@@ -75,9 +87,10 @@ def client(port, at_once, requests, length, tokens, seed, long_after=None):
                 start(length, tokens, seed + started)
                 started += 1
         if long_after and len(streams[0].times) >= long_after:
+            alone = [[waited(pid) - before]]
             start(LONG, 1, seed + 1000)
             long_after = None
-    return [[stream.start, *stream.times] for stream in streams]
+    return [[stream.start, *stream.times] for stream in streams] + alone
 
 
 class Server:
@@ -122,13 +135,14 @@ def percentile(values, share):
 
 
 def pause(server):
-    answer, long = server.ask(1, 1, 20, 1000, 200)
+    answer, long, (idle,) = server.ask(1, 1, 20, ALONE + 800, ALONE, server.process.pid)
     gaps = [(a, b - a) for a, b in zip(answer[1:], answer[2:])]
     alone = [gap for at, gap in gaps if at + gap <= long[0]]
     during = [gap for at, gap in gaps if at >= long[0] and at <= long[-1]]
     mean, worst = statistics.mean(alone), percentile(during, 0.99)
     return {"alone": percentile(alone, 0.99) / mean, "by alone": worst / mean,
-            "by then": worst / statistics.mean(during), "seconds": long[-1] - long[0], "tokens": len(during)}
+            "by then": worst / statistics.mean(during), "seconds": long[-1] - long[0], "tokens": len(during),
+            "waited": idle / (long[0] - answer[0])}
 
 
 def column(rounds, name, form="{:.0f}", factor=1.0):
@@ -165,7 +179,8 @@ def main():
     print(f"\nBeside a prompt of {LONG} tokens, which took {column(pauses, 'seconds', '{:.1f}')} s, the 99th "
           f"percentile between two tokens is {column(pauses, 'by alone', '{:.2f}')} of their mean alone and "
           f"{column(pauses, 'by then', '{:.2f}')} of their mean then; without it, "
-          f"{column(pauses, 'alone', '{:.2f}')} of their mean alone.")
+          f"{column(pauses, 'alone', '{:.2f}')} of their mean alone, while threads of the server waited for a processor "
+          f"for {column(pauses, 'waited', '{:.0f}', 100)} % of the time.")
 
 
 if __name__ == "__main__":

@@ -3,6 +3,7 @@
 #include "runtime/device/cpu/CpuDevice.h"
 
 #include "runtime/base/Checked.h"
+#include "runtime/base/HugePages.h"
 #include "runtime/base/ThreadPool.h"
 #include "runtime/base/TileShares.h"
 #include "runtime/device/cpu/CpuCode.h"
@@ -19,14 +20,12 @@ namespace llama4 {
 
 namespace {
 
-constexpr size_t hugePage = size_t{2} << 20;
-
 /// Fresh pages from the system, in huge pages where it has them.
 class Pages : public DeviceBuffer {
 public:
   static Result<std::unique_ptr<Pages>> create(uint64_t bytes) {
     auto pages = std::make_unique<Pages>();
-    uint64_t alignment = bytes >= hugePage ? hugePage : 4096;
+    uint64_t alignment = bytes >= hugePageSize ? hugePageSize : 4096;
     if (bytes > (uint64_t{1} << 46))
       return tooMuch(bytes);
     // Room to begin at an aligned address.
@@ -39,7 +38,7 @@ public:
     uintptr_t start = (reinterpret_cast<uintptr_t>(mapped) + alignment - 1) & ~(alignment - 1);
     pages->data_ = reinterpret_cast<void *>(start);
     pages->bytes_ = bytes;
-    if (alignment == hugePage)
+    if (alignment == hugePageSize)
       (void)::madvise(pages->data_, static_cast<size_t>(bytes), MADV_HUGEPAGE);
     return pages;
   }
@@ -49,6 +48,18 @@ public:
   }
   void *data() const override { return data_; }
   uint64_t bytes() const override { return bytes_; }
+  bool back(uint64_t offset, uint64_t bytes) override {
+#ifdef MADV_POPULATE_WRITE
+    constexpr int populate = MADV_POPULATE_WRITE;
+#else
+    constexpr int populate = 23; // since Linux 5.14; older headers have no name for it
+#endif
+    if (!rangeInside(offset, bytes, bytes_))
+      return false;
+    const uint64_t begin = offset / 4096 * 4096;
+    return ::madvise(static_cast<std::byte *>(data_) + begin,
+                     static_cast<size_t>(offset + bytes - begin), populate) == 0;
+  }
 
 private:
   static Status tooMuch(uint64_t bytes) {
