@@ -116,7 +116,8 @@ def main():
     parser.add_argument("--bin", type=pathlib.Path, default=ROOT / "build/bin")
     parser.add_argument("--json", type=pathlib.Path, help="everything that was measured")
     options = parser.parse_args()
-    others = [peers.LlamaCpp(options.model), peers.OpenVino(options.model)]
+    others = [peers.LlamaCpp(options.model), peers.OpenVino(options.model),
+              peers.OpenVino(options.model, group=128)]
     others += [peers.LlamaBench(path, options.model) for path in options.llama_bench]
     for peer in others:
         if reason := peer.skipped():

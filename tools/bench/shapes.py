@@ -123,14 +123,32 @@ def random_rows(numpy, kind, rows, columns, seed):
     return blocks.reshape(rows, -1)
 
 
+def add_vocabulary(gguf, writer, size):
+    """The bytes of GPT-2's alphabet, one merge, and words that no text becomes: some programs load
+    no file without a vocabulary."""
+    letters = [*range(33, 127), *range(161, 173), *range(174, 256)]
+    others = [byte for byte in range(256) if byte not in letters]
+    words = [chr(byte) for byte in letters] + [chr(256 + i) for i in range(len(others))] + ["ab"]
+    words += [f"word{i}" for i in range(len(words), size)]
+    writer.add_tokenizer_model("gpt2")
+    writer.add_tokenizer_pre("llama-bpe")
+    writer.add_token_list(words)
+    writer.add_token_types([gguf.TokenType.NORMAL] * size)
+    writer.add_token_merges(["a b"])
+    writer.add_bos_token_id(size - 2)
+    writer.add_eos_token_id(size - 1)
+
+
 def write_gguf(config, output, encoding, seed=1):
-    """A file of architecture llama without a vocabulary, every matrix in `encoding`."""
+    """A file of architecture llama, every matrix in `encoding`."""
     import gguf
     import numpy
     if config["architectures"] != ["LlamaForCausalLM"]:
         sys.exit("gguf: found a shape that is no dense Llama, expected one; use compile.")
-    kind = gguf.GGMLQuantizationType[{"bfloat16": "bf16", "float32": "f32"}.get(
-        encoding, encoding).upper()]
+    name = {"bfloat16": "bf16", "float32": "f32"}.get(encoding, encoding).upper()
+    if name not in gguf.GGMLQuantizationType.__members__:
+        sys.exit(f"gguf: found the encoding {encoding}, expected one that such files have; use compile.")
+    kind = gguf.GGMLQuantizationType[name]
     hidden, inner, dim = (config[f] for f in ("hidden_size", "intermediate_size", "head_dim"))
     writer = gguf.GGUFWriter(str(output), "llama")
     writer.add_name(f"made up, random:{seed}")
@@ -144,7 +162,9 @@ def write_gguf(config, output, encoding, seed=1):
     writer.add_rope_freq_base(config["rope_theta"])
     writer.add_rope_dimension_count(dim)
     writer.add_vocab_size(config["vocab_size"])
-    writer.add_tokenizer_model("none")
+    types = {"F32": "ALL_F32", "Q4_K": "MOSTLY_Q4_K_S"}
+    writer.add_file_type(gguf.LlamaFileType[types.get(name, f"MOSTLY_{name}")])
+    add_vocabulary(gguf, writer, config["vocab_size"])
     queries, keys = (config[f] * dim for f in ("num_attention_heads", "num_key_value_heads"))
     matrices = {"token_embd": (config["vocab_size"], hidden)}
     if not config["tie_word_embeddings"]:
