@@ -29,6 +29,8 @@ std::optional<microkernels::Activation> llama4::getActivation(Type element) {
     return microkernels::Activation::BF16;
   if (getBlockFormat(element) == lm::BlockFormat::Q8_32)
     return microkernels::Activation::Q8;
+  if (getBlockFormat(element) == lm::BlockFormat::Q8_128)
+    return microkernels::Activation::Q8_128;
   return std::nullopt;
 }
 
@@ -57,6 +59,8 @@ std::optional<ElementType> llama4::getElementType(Type element) {
     return ElementType::I64;
   if (getBlockFormat(element) == lm::BlockFormat::Q8_32)
     return ElementType::Q8_32;
+  if (getBlockFormat(element) == lm::BlockFormat::Q8_128)
+    return ElementType::Q8_128;
   return std::nullopt;
 }
 

@@ -161,12 +161,19 @@ void decodeQ6_K(const uint8_t *block, float *out) {
 }
 
 void decodeF32(const uint8_t *bytes, float *out) { std::memcpy(out, bytes, sizeof(float)); }
-void decodeF16(const uint8_t *bytes, float *out) { *out = half(bytes); }
-void decodeBF16(const uint8_t *bytes, float *out) {
-  uint16_t bits = 0;
-  std::memcpy(&bits, bytes, sizeof(bits));
-  *out = bfloat16ToFloat(bits);
+
+/// f16 d | u8 z | four times 16 bytes of nibbles as in Q4_0, of 32 elements each. x = d * (q - z).
+void decodeInt4_G128(const uint8_t *block, float *out) {
+  const float d = half(block);
+  const int zeroPoint = block[2];
+  for (int i = 0; i < 64; ++i) {
+    const int q = block[3 + i];
+    float *to = out + i / 16 * 32 + i % 16;
+    to[0] = d * static_cast<float>((q & 15) - zeroPoint);
+    to[16] = d * static_cast<float>((q >> 4) - zeroPoint);
+  }
 }
+
 void decodeF8E4M3(const uint8_t *bytes, float *out) { *out = float8E4M3ToFloat(*bytes); }
 
 /// Decodes all blocks with one function, which is inlined.
@@ -176,6 +183,16 @@ void decodeAll(const DTypeInfo &type, const uint8_t *bytes, std::span<float> out
     Decode(bytes, out.data() + i);
 }
 
+/// The same for single numbers of 16 bits, in vectors.
+template <float (*Widen)(uint16_t)>
+void widenAll(const DTypeInfo &, const uint8_t *bytes, std::span<float> out) {
+  for (size_t i = 0; i < out.size(); ++i) {
+    uint16_t bits = 0;
+    std::memcpy(&bits, bytes + 2 * i, sizeof(bits));
+    out[i] = Widen(bits);
+  }
+}
+
 using Decoder = void (*)(const DTypeInfo &, const uint8_t *, std::span<float>);
 
 Decoder decoderOf(DType dtype) {
@@ -183,9 +200,9 @@ Decoder decoderOf(DType dtype) {
   case DType::F32:
     return decodeAll<decodeF32>;
   case DType::F16:
-    return decodeAll<decodeF16>;
+    return widenAll<halfToFloat>;
   case DType::BF16:
-    return decodeAll<decodeBF16>;
+    return widenAll<bfloat16ToFloat>;
   case DType::F8E4M3:
     return decodeAll<decodeF8E4M3>;
   case DType::Q4_0:
@@ -208,6 +225,8 @@ Decoder decoderOf(DType dtype) {
     return decodeAll<decodeQ5_K>;
   case DType::Q6_K:
     return decodeAll<decodeQ6_K>;
+  case DType::Int4_G128:
+    return decodeAll<decodeInt4_G128>;
   default:
     return nullptr;
   }

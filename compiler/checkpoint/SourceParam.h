@@ -53,6 +53,8 @@ public:
   /// The tensor that holds a matrix.
   const SourceTensor &tensor(int64_t matrix) const;
 
+  /// True if rows are gathered from all over the tensor, so that many cost little more than one.
+  bool isTransposed() const { return spec_.transpose; }
   /// The stored type, where the rows of `matrix` are made of stored bytes alone; nothing where
   /// values are computed from them: scaled ones, blocks that lie across the rows, and permuted
   /// elements of a vector.

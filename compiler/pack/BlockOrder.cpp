@@ -26,18 +26,28 @@ void reorderQ5_0(uint8_t *block, bool toPanel) {
   std::memcpy(block + 2, &to, 4);
 }
 
-/// Nibbles with `columns` low ones, then as many high ones in the same bytes: 32 in GGUF's q4_k, 64
+/// Nibbles with `Columns` low ones, then as many high ones in the same bytes: 32 in GGUF's q4_k, 64
 /// in its q6_k; 16 and 4 in a panel.
-void readNibbles(const uint8_t *bytes, unsigned columns, Quants &quants) {
-  for (unsigned i = 0; i < 256; ++i)
-    quants[i] = bytes[i / (2 * columns) * columns + i % columns] >> (i / columns % 2 * 4) & 15;
+template <unsigned Columns> void readNibbles(const uint8_t *bytes, Quants &quants) {
+  for (unsigned at = 0; at < 256; at += 2 * Columns, bytes += Columns)
+    for (unsigned i = 0; i < Columns; ++i) {
+      quants[at + i] = bytes[i] & 15;
+      quants[at + Columns + i] = bytes[i] >> 4;
+    }
 }
 
-void writeNibbles(uint8_t *bytes, unsigned columns, const Quants &quants) {
-  for (unsigned i = 0; i < 256; ++i)
-    if (i / columns % 2 == 0)
-      bytes[i / (2 * columns) * columns + i % columns] =
-          byteOf((quants[i] & 15u) | (quants[i + columns] & 15u) << 4);
+/// Quants of four bits.
+template <unsigned Columns> void writeNibbles(uint8_t *bytes, const Quants &quants) {
+  for (unsigned at = 0; at < 256; at += 2 * Columns, bytes += Columns)
+    for (unsigned i = 0; i < Columns; ++i)
+      bytes[i] = byteOf(quants[at + i] | quants[at + Columns + i] << 4);
+}
+
+/// From runs of `From` columns to runs of `To`.
+template <unsigned From, unsigned To> void reorderNibbles(uint8_t *bytes) {
+  Quants quants;
+  readNibbles<From>(bytes, quants);
+  writeNibbles<To>(bytes, quants);
 }
 
 /// Six-bit scales and minima of the eight parts of a q4_k block.
@@ -83,34 +93,45 @@ void writePanelScales(uint8_t *bytes, const SubScales &sub) {
 }
 
 void reorderQ4_K(uint8_t *block, bool toPanel) {
-  Quants quants;
-  readNibbles(block + 16, toPanel ? 32 : 16, quants);
-  writeNibbles(block + 16, toPanel ? 16 : 32, quants);
-  if (toPanel)
+  if (toPanel) {
+    reorderNibbles<32, 16>(block + 16);
     writePanelScales(block + 4, readSourceScales(block + 4));
-  else
+  } else {
+    reorderNibbles<16, 32>(block + 16);
     writeSourceScales(block + 4, readPanelScales(block + 4));
+  }
 }
 
-/// Where the top two bits of column `i` of a q6_k block lie.
-struct Place {
-  unsigned byte, shift;
-};
-Place sourcePlace(unsigned i) { return {i / 128 * 32 + i % 32, i % 128 / 32 * 2}; }
-Place panelPlace(unsigned i) { return {i / 16 * 4 + i % 4, i % 16 / 4 * 2}; }
+/// Pairs of bits, four a byte: column i + Columns * j of a run has bits 2j and 2j + 1 of byte i.
+/// Runs of 4 times 32 columns in GGUF's q6_k, of 4 times 4 in a panel.
+template <unsigned Columns> void readPairs(const uint8_t *bytes, Quants &pairs) {
+  for (unsigned at = 0; at < 256; at += 4 * Columns, bytes += Columns)
+    for (unsigned j = 0; j < 4; ++j)
+      for (unsigned i = 0; i < Columns; ++i)
+        pairs[at + j * Columns + i] = bytes[i] >> (2 * j) & 3;
+}
+
+template <unsigned Columns> void writePairs(uint8_t *bytes, const Quants &pairs) {
+  for (unsigned at = 0; at < 256; at += 4 * Columns, bytes += Columns)
+    for (unsigned i = 0; i < Columns; ++i)
+      bytes[i] = byteOf(pairs[at + i] | pairs[at + Columns + i] << 2 |
+                        pairs[at + 2 * Columns + i] << 4 | pairs[at + 3 * Columns + i] << 6);
+}
+
+template <unsigned From, unsigned To> void reorderPairs(uint8_t *bytes) {
+  Quants pairs;
+  readPairs<From>(bytes, pairs);
+  writePairs<To>(bytes, pairs);
+}
 
 void reorderQ6_K(uint8_t *block, bool toPanel) {
-  Quants quants;
-  readNibbles(block, toPanel ? 64 : 4, quants);
-  writeNibbles(block, toPanel ? 4 : 64, quants);
-  std::array<uint8_t, 64> pairs = {};
-  for (unsigned i = 0; i < 256; ++i) {
-    const Place from = toPanel ? sourcePlace(i) : panelPlace(i);
-    const Place to = toPanel ? panelPlace(i) : sourcePlace(i);
-    const unsigned pair = block[128 + from.byte] >> from.shift & 3;
-    pairs[to.byte] = byteOf(pairs[to.byte] | pair << to.shift);
+  if (toPanel) {
+    reorderNibbles<64, 4>(block);
+    reorderPairs<32, 4>(block + 128);
+  } else {
+    reorderNibbles<4, 64>(block);
+    reorderPairs<4, 32>(block + 128);
   }
-  std::memcpy(block + 128, pairs.data(), pairs.size());
 }
 
 void reorder(Encoding encoding, std::span<std::byte> blocks, bool toPanel) {

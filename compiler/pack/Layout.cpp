@@ -129,6 +129,36 @@ template <typename Move> void visitQ6_K(int64_t row, int64_t cols, Move move) {
   }
 }
 
+// Units of groups of int4_g128: bytes in the source, in a panel, and of the scales and zero points.
+constexpr int64_t kGroup = 128, kGroupBlock = 67, kUnitGroups = 8;
+constexpr int64_t kGroupBody = kGroup / 2 * kPanelRows;
+constexpr int64_t kUnitZeros = kUnitGroups * kPanelRows * 2;
+constexpr int64_t kUnitHead = kUnitZeros + kUnitGroups / 2 * kPanelRows;
+
+/// Where the unit of group `g` starts in a panel.
+constexpr int64_t groupUnit(int64_t g) {
+  return g / kUnitGroups * (kUnitHead + kUnitGroups * kGroupBody);
+}
+
+/// Block: d float16, zero point, four times 16 bytes of nibbles. Zero points are half a byte in a
+/// panel: visitZeroPoints.
+template <typename Move> void visitInt4_G128(int64_t row, int64_t cols, Move move) {
+  for (int64_t g = 0; g < cols / kGroup; ++g) {
+    const int64_t unit = groupUnit(g), place = g % kUnitGroups;
+    move(g * kGroupBlock, unit + (place * kPanelRows + row) * 2, 2);
+    for (int64_t part = 0; part < 4; ++part)
+      visitNibbles(row, g * kGroupBlock + 3 + part * 16,
+                   unit + kUnitHead + place * kGroupBody + part * 16 * kPanelRows, move);
+  }
+}
+
+/// Calls move(source offset, panel offset, bits to shift) for the zero points of a row.
+template <typename Move> void visitZeroPoints(int64_t row, int64_t cols, Move move) {
+  for (int64_t g = 0; g < cols / kGroup; ++g)
+    move(g * kGroupBlock + 2, groupUnit(g) + kUnitZeros + g % kUnitGroups / 2 * kPanelRows + row,
+         static_cast<unsigned>(g % 2 * 4));
+}
+
 /// Calls move(source offset, panel offset, bytes) for all of row `row` of a panel.
 template <typename Move> void visitRow(Encoding encoding, int64_t row, int64_t cols, Move move) {
   switch (encoding) {
@@ -148,6 +178,8 @@ template <typename Move> void visitRow(Encoding encoding, int64_t row, int64_t c
     return visitQ4_K(row, cols, move);
   case Encoding::Q6_K:
     return visitQ6_K(row, cols, move);
+  case Encoding::Int4_G128:
+    return visitInt4_G128(row, cols, move);
   }
 }
 
@@ -166,6 +198,11 @@ uint64_t sourceRowBytes(Encoding encoding, int64_t cols) {
 }
 
 uint64_t panelBytes(Encoding encoding, int64_t cols) {
+  if (encoding == Encoding::Int4_G128) {
+    assert(cols % kGroup == 0);
+    const int64_t groups = cols / kGroup, units = (groups + kUnitGroups - 1) / kUnitGroups;
+    return static_cast<uint64_t>(groups * kGroupBody + units * kUnitHead);
+  }
   const int64_t padded = encoding == Encoding::BFloat16 ? (cols + 1) / 2 * 2 : cols;
   const uint64_t bytes = sourceRowBytes(encoding, padded) * static_cast<uint64_t>(kPanelRows);
   return (bytes + 63) / 64 * 64;
@@ -194,6 +231,10 @@ void packPanel(Encoding encoding, std::span<const std::byte> source, int64_t row
     visitRow(encoding, row, cols, [&](int64_t in, int64_t at, size_t bytes) {
       std::memcpy(out.data() + at, from + in, bytes);
     });
+    if (encoding == Encoding::Int4_G128)
+      visitZeroPoints(row, cols, [&](int64_t in, int64_t at, unsigned shift) {
+        out[static_cast<size_t>(at)] |= (from[in] & std::byte{15}) << shift;
+      });
   }
   if (encoding == Encoding::Q8_0)
     for (int64_t b = 0; b < cols / kBlock; ++b)
@@ -223,6 +264,10 @@ void unpackRow(Encoding encoding, std::span<const std::byte> packed, int64_t row
   visitRow(encoding, row % kPanelRows, cols, [&](int64_t in, int64_t at, size_t bytes) {
     std::memcpy(source.data() + in, from.data() + at, bytes);
   });
+  if (encoding == Encoding::Int4_G128)
+    visitZeroPoints(row % kPanelRows, cols, [&](int64_t in, int64_t at, unsigned shift) {
+      source[static_cast<size_t>(in)] = (from[static_cast<size_t>(at)] >> shift) & std::byte{15};
+    });
   if (encoding == Encoding::Q8_0)
     for (int64_t b = 0; b < cols / kBlock; ++b)
       flipQ8(source.subspan(static_cast<size_t>(b * kQ8Block + 2), kBlock));

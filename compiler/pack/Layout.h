@@ -22,11 +22,15 @@
 //             the top two bits of q + 32 of column 4p + j in its bits 2p and 2p + 1 | uint8
 //             [2][16][4], byte (i, row, j) of which holds the low bits of column 8i + j and above
 //             them those of column 8i + 4 + j; the last pair may lack its second superblock
+//   int4_g128 per up to eight groups of 128 columns: d float16 [8][16] | zero points uint8 [4][16],
+//             that of group 2i in the low half of byte (i, row), that of group 2i + 1 in its high
+//             half | for each group the nibbles of four times 32 columns. The last unit has room
+//             for the scales of eight groups, too.
 // Panels start at multiples of 64 bytes and are zero padded. Every bit of the source is kept: 8.5
-// bits per weight for q8_0, 5 for q4_1, 4.5 for q4_0 and q4_k, 5.5 for q5_0, 6.5625 for q6_k. The
-// vectors that a core reads start at multiples of 64 bytes, which is why blocks whose bytes times
-// 16 are no multiple of 64 go in pairs. Quantized weights need cols to be a multiple of 32, q4_k
-// and q6_k of 256.
+// bits per weight for q8_0, 5 for q4_1, 4.5 for q4_0 and q4_k, 5.5 for q5_0, 6.5625 for q6_k,
+// 4.15625 for int4_g128. The vectors that a core reads start at multiples of 64 bytes, which is why
+// blocks whose bytes times 16 are no multiple of 64 go in pairs. Quantized weights need cols to be
+// a multiple of 32, int4_g128 of 128, q4_k and q6_k of 256.
 //
 // Scales stand beside the quants they scale, not in planes of their own at the end of the panel:
 // one token reads weights at the full speed of memory only if they are a single ascending stream.
@@ -48,7 +52,9 @@ namespace llama4::pack {
 using microkernels::Encoding;
 using microkernels::kPanelRows;
 
-/// Bytes of `cols` columns of one row in source form: float32, bfloat16 or GGUF blocks.
+/// Bytes of `cols` columns of one row in source form: float32, bfloat16 or GGUF blocks; int4_g128
+/// has blocks {d float16, zero point uint8 from 0 to 15, four times 16 bytes of nibbles}, of which
+/// byte i holds columns i and 16 + i of 32.
 /// `cols` is a multiple of the encoding's block.
 uint64_t sourceRowBytes(Encoding encoding, int64_t cols);
 

@@ -40,14 +40,18 @@ static Status checkQuantizable(std::span<const float> values, const SourceTensor
   constexpr float largest = 65504.0f; // of float16
   if (microkernels::blockSize(encoding).columns == 1)
     return {};
+  // Without an end before the last value, so that it is done in vectors.
+  bool fit = true;
   for (float value : values)
-    if (!(std::fabs(value) <= largest))
-      return Status::invalidInput("tensor " + quoteName(tensor.name) + ": found the value " +
-                                  std::to_string(value) +
-                                  ", expected finite numbers up to 65504 to store as " +
-                                  std::string(microkernels::encodingName(encoding)) +
-                                  "; choose bfloat16 or float32 for it.");
-  return {};
+    fit &= std::fabs(value) <= largest;
+  if (fit)
+    return {};
+  const float value = *std::find_if(values.begin(), values.end(),
+                                    [](float each) { return !(std::fabs(each) <= largest); });
+  return Status::invalidInput(
+      "tensor " + quoteName(tensor.name) + ": found the value " + std::to_string(value) +
+      ", expected finite numbers up to 65504 to store as " +
+      std::string(microkernels::encodingName(encoding)) + "; choose bfloat16 or float32 for it.");
 }
 
 /// Padded float32 rows.
@@ -65,6 +69,8 @@ namespace {
 
 /// Rows that are packed at a time: those stored transposed are read in runs of that many elements.
 constexpr int64_t kBlockRows = 8 * kPanelRows;
+/// Values that are converted at a time.
+constexpr int64_t kPieceValues = 16384;
 
 /// Packs blocks of rows of one parameter; one thread's.
 class BlockPacker {
@@ -98,13 +104,23 @@ private:
     std::optional<DType> stored = source_.storedType(matrix);
     if (stored && stored == storedForm(param_.encoding))
       return source_.readStored(matrix, first, count, rows);
-    const auto cols = static_cast<size_t>(param_.cols);
-    values_.resize(static_cast<size_t>(count) * cols);
+    // In pieces that stay in the cache from one step to the next.
+    const int64_t piece =
+        source_.isTransposed() ? count : std::max<int64_t>(kPieceValues / param_.cols, 1);
+    for (int64_t row = 0; row < count; row += piece) {
+      const int64_t some = std::min(piece, count - row);
+      LLAMA4_RETURN_IF_ERROR(encodeRows(matrix, first + row, some,
+                                        rows.subspan(static_cast<uint64_t>(row) * rowSize_,
+                                                     static_cast<uint64_t>(some) * rowSize_)));
+    }
+    return {};
+  }
+
+  Status encodeRows(int64_t matrix, int64_t first, int64_t count, std::span<std::byte> out) {
+    values_.resize(static_cast<size_t>(count) * static_cast<size_t>(param_.cols));
     LLAMA4_RETURN_IF_ERROR(source_.readRows(matrix, first, count, values_));
     LLAMA4_RETURN_IF_ERROR(checkQuantizable(values_, source_.tensor(matrix), param_.encoding));
-    for (size_t i = 0; i < static_cast<size_t>(count); ++i)
-      encodeRow(param_.encoding, std::span(values_).subspan(i * cols, cols),
-                rows.subspan(i * rowSize_, rowSize_));
+    encodeRow(param_.encoding, values_, out);
     return {};
   }
 

@@ -1,10 +1,8 @@
-//===- Quantize.cpp - quantizers to blocks of 32 values -------------------===//
+//===- Quantize.cpp - float32 to the encodings of weights -----------------===//
 #include "compiler/pack/Quantize.h"
 
-#include "compiler/pack/Search.h"
-#include "runtime/format/Half.h"
+#include "compiler/pack/lanes/Quantizers.h"
 
-#include <algorithm>
 #include <bit>
 #include <cassert>
 #include <cmath>
@@ -13,37 +11,11 @@
 namespace llama4::pack {
 namespace {
 
-constexpr size_t kBlock = 32;
-
-void storeHalf(std::byte *to, float value) {
-  const uint16_t bits = floatToHalf(value);
-  std::memcpy(to, &bits, 2);
-}
-
-float roundedToHalf(float value) { return halfToFloat(floatToHalf(value)); }
-
-Line roundedToHalf(Line line) { return {roundedToHalf(line.d), roundedToHalf(line.m)}; }
-
-/// Puts 32 quants into 16 bytes: byte i holds quant i below and 16 + i above.
-void storeNibbles(std::byte *to, const int8_t *quants) {
-  for (size_t i = 0; i < kBlock / 2; ++i)
-    to[i] = static_cast<std::byte>((quants[i] & 15) | (quants[i + 16] & 15) << 4);
-}
-
-/// The scale, as it is stored, of 32 values as d * q, q from -limit to limit - 1.
-float symmetricScale(const float *x, float limit) {
-  const float extreme = extremeOf<kBlock>(x);
-  if (!(std::fabs(extreme) >= kSmallest))
-    return 0.0f;
-  const Range range = {-limit, limit - 1.0f};
-  Found best;
-  const float steps[] = {extreme / -limit,
-                         findStep<kBlock>(x, extreme, range, limit - 1.5f, 0.25f, 11)};
-  for (float step : steps) {
-    const Line line = {roundedToHalf(step), 0.0f};
-    best.offer(line, errorOf<kBlock>(x, line, range));
-  }
-  return best.line.d;
+/// Blocks of `columns` values, of `bytes` bytes each.
+void quantizeBlocks(Quantizer quantizer, size_t columns, [[maybe_unused]] size_t bytes,
+                    std::span<const float> values, std::span<std::byte> out) {
+  assert(values.size() % columns == 0 && out.size() == values.size() / columns * bytes);
+  quantizer(values.data(), values.size() / columns, out.data());
 }
 
 } // namespace
@@ -74,77 +46,27 @@ uint16_t floatToHalf(float value) {
 }
 
 void quantizeQ8_0(std::span<const float> values, std::span<std::byte> out) {
-  assert(values.size() % kBlock == 0 && out.size() == values.size() / kBlock * 34);
-  for (size_t b = 0; b < values.size() / kBlock; ++b) {
-    const std::span<const float> x = values.subspan(b * kBlock, kBlock);
-    std::byte *block = out.data() + b * 34;
-    float largest = 0.0f;
-    for (float value : x)
-      largest = std::max(largest, std::fabs(value));
-    const float d = largest / 127.0f;
-    const float inverse = d != 0.0f ? 1.0f / d : 0.0f;
-    storeHalf(block, d);
-    for (size_t i = 0; i < kBlock; ++i) {
-      const float quant = std::round(x[i] * inverse); // no number where x or 1 / d is none
-      const bool fits = quant >= -127.0f && quant <= 127.0f;
-      block[2 + i] = static_cast<std::byte>(static_cast<int8_t>(fits ? quant : 0.0f));
-    }
-  }
+  quantizeBlocks(quantizers().q8_0, 32, 34, values, out);
 }
 
 void quantizeQ4_0(std::span<const float> values, std::span<std::byte> out) {
-  assert(values.size() % kBlock == 0 && out.size() == values.size() / kBlock * 18);
-  for (size_t b = 0; b < values.size() / kBlock; ++b) {
-    const float *x = values.data() + b * kBlock;
-    std::byte *block = out.data() + b * 18;
-    const float d = symmetricScale(x, 8.0f);
-    int8_t quants[kBlock];
-    quantsOf<kBlock>(x, {d, 0.0f}, {-8.0f, 7.0f}, quants);
-    for (int8_t &quant : quants)
-      quant = static_cast<int8_t>(quant + 8);
-    storeHalf(block, d);
-    storeNibbles(block + 2, quants);
-  }
-}
-
-void quantizeQ5_0(std::span<const float> values, std::span<std::byte> out) {
-  assert(values.size() % kBlock == 0 && out.size() == values.size() / kBlock * 22);
-  for (size_t b = 0; b < values.size() / kBlock; ++b) {
-    const float *x = values.data() + b * kBlock;
-    std::byte *block = out.data() + b * 22;
-    const float d = symmetricScale(x, 16.0f);
-    int8_t quants[kBlock];
-    quantsOf<kBlock>(x, {d, 0.0f}, {-16.0f, 15.0f}, quants);
-    uint32_t high = 0;
-    for (size_t i = 0; i < kBlock; ++i) {
-      quants[i] = static_cast<int8_t>(quants[i] + 16);
-      high |= static_cast<uint32_t>(quants[i] >> 4) << i;
-    }
-    storeHalf(block, d);
-    std::memcpy(block + 2, &high, sizeof(high));
-    storeNibbles(block + 6, quants);
-  }
+  quantizeBlocks(quantizers().q4_0, 32, 18, values, out);
 }
 
 void quantizeQ4_1(std::span<const float> values, std::span<std::byte> out) {
-  assert(values.size() % kBlock == 0 && out.size() == values.size() / kBlock * 20);
-  constexpr Range range = {0.0f, 15.0f};
-  for (size_t b = 0; b < values.size() / kBlock; ++b) {
-    const float *x = values.data() + b * kBlock;
-    std::byte *block = out.data() + b * 20;
-    const auto [least, largest] = std::minmax_element(x, x + kBlock);
-    Found best;
-    for (const Line &line :
-         {Line{(*largest - *least) / 15.0f, *least}, findLine<kBlock>(x, 15.0f, false)}) {
-      const Line stored = roundedToHalf(line);
-      best.offer(stored, errorOf<kBlock>(x, stored, range));
-    }
-    int8_t quants[kBlock];
-    quantsOf<kBlock>(x, best.line, range, quants);
-    storeHalf(block, best.line.d);
-    storeHalf(block + 2, best.line.m);
-    storeNibbles(block + 4, quants);
-  }
+  quantizeBlocks(quantizers().q4_1, 32, 20, values, out);
+}
+
+void quantizeQ5_0(std::span<const float> values, std::span<std::byte> out) {
+  quantizeBlocks(quantizers().q5_0, 32, 22, values, out);
+}
+
+void quantizeQ4_K(std::span<const float> values, std::span<std::byte> out) {
+  quantizeBlocks(quantizers().q4_k, 256, 144, values, out);
+}
+
+void quantizeQ6_K(std::span<const float> values, std::span<std::byte> out) {
+  quantizeBlocks(quantizers().q6_k, 256, 210, values, out);
 }
 
 void encodeRow(microkernels::Encoding encoding, std::span<const float> values,
@@ -174,6 +96,8 @@ void encodeRow(microkernels::Encoding encoding, std::span<const float> values,
     return quantizeQ4_K(values, out);
   case Encoding::Q6_K:
     return quantizeQ6_K(values, out);
+  case Encoding::Int4_G128:
+    return quantizeInt4_G128(values, out);
   }
 }
 

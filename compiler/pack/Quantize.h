@@ -1,14 +1,15 @@
 //===- Quantize.h - float32 to the encodings of weights ----------*- C++ -*-===//
 //
-// Quantizers to GGUF's blocks, and conversions to the 16-bit floats. The widening directions are in
-// runtime/format/Half.h and compiler/checkpoint/Dequantize.h.
+// Quantizers to GGUF's blocks and to groups of 128, and conversions to the 16-bit floats. The
+// widening directions are in runtime/format/Half.h and compiler/checkpoint/Dequantize.h.
 //
 // What is minimized is the sum of the squared errors of a block, as it is decoded: with its scales
 // in the precision they are stored in. q8_0 rounds to the nearest of 127 steps to the largest
 // value, which are GGUF's own bytes; at eight bits there is nothing to gain. All others search
-// (Search.h): they try steps somewhat larger and smaller than those that reach the largest value,
-// fit the scale to each outcome by least squares, and keep the best. The error is never above that
-// of GGUF's reference quantizers on the same rows (tools/dev/quantizer_cases.py).
+// (lanes/Search.h): they try steps somewhat larger and smaller than those that reach the largest
+// value, fit the scale to each outcome by least squares, and keep the best. The error is never
+// above that of GGUF's reference quantizers, of int4_g128 that of plain rounding, on the same rows
+// (tools/dev/quantizer_cases.py).
 //
 // Values are expected to be finite and within float16. Others give some block, never a fault.
 //
@@ -52,7 +53,12 @@ void quantizeQ4_K(std::span<const float> values, std::span<std::byte> out);
 /// bytes for each 256 values.
 void quantizeQ6_K(std::span<const float> values, std::span<std::byte> out);
 
-/// Any encoding: source bytes (sourceRowBytes of Layout.h) of `values`, whole blocks.
+/// As blocks {d float16, z uint8, 64 bytes}: x = d * (q - z) with q and z from 0 to 15; 67 bytes
+/// for each 128 values. Where all values have one sign, z is 0 or 15.
+void quantizeInt4_G128(std::span<const float> values, std::span<std::byte> out);
+
+/// Any encoding: source bytes (sourceRowBytes of Layout.h) of `values`, whole blocks: of one row,
+/// or of several, which takes less time.
 void encodeRow(microkernels::Encoding encoding, std::span<const float> values,
                std::span<std::byte> out);
 

@@ -2,17 +2,17 @@
 
 #include "compiler/reference/HostTensor.h"
 
-#include "runtime/format/KernelAbi.h"
-
 #include <algorithm>
 #include <bit>
 #include <cmath>
 
 namespace llama4::reference {
 
-static constexpr int64_t kBlock = L4_Q8_BLOCK;
-
-static int64_t blocksOf(int64_t columns) { return (columns + kBlock - 1) / kBlock; }
+/// Blocks of a row of activations.
+static int64_t blocksOf(Element element, int64_t columns) {
+  const int64_t block = lm::shape::blockColumns(element);
+  return (columns + block - 1) / block;
+}
 
 HostTensor HostTensor::zeros(Element element, std::vector<int64_t> shape) {
   HostTensor tensor;
@@ -25,9 +25,9 @@ HostTensor HostTensor::zeros(Element element, std::vector<int64_t> shape) {
     tensor.ints.resize(count);
   else
     tensor.values.resize(count);
-  if (element == Element::Q8_32) {
-    const auto blocks = static_cast<size_t>(tensor.rows() * blocksOf(tensor.columns()));
-    tensor.quants.resize(blocks * static_cast<size_t>(kBlock));
+  if (lm::shape::isActivation(element)) {
+    const auto blocks = static_cast<size_t>(tensor.rows() * blocksOf(element, tensor.columns()));
+    tensor.quants.resize(blocks * static_cast<size_t>(lm::shape::blockColumns(element)));
     tensor.scales.resize(blocks);
   }
   return tensor;
@@ -66,10 +66,10 @@ static float roundHalfEven(float value) {
 }
 
 void HostTensor::storeQuantized(int64_t index, std::span<const float> row) {
-  const int64_t blocks = blocksOf(columns());
+  const int64_t blocks = blocksOf(element, columns()), width = lm::shape::blockColumns(element);
   for (int64_t block = 0; block < blocks; ++block) {
-    const int64_t first = block * kBlock;
-    const int64_t count = std::min(kBlock, columns() - first);
+    const int64_t first = block * width;
+    const int64_t count = std::min(width, columns() - first);
     float largest = 0.0f;
     for (int64_t j = 0; j < count; ++j)
       largest = std::max(largest, std::fabs(row[first + j]));
@@ -78,14 +78,14 @@ void HostTensor::storeQuantized(int64_t index, std::span<const float> row) {
     scales[index * blocks + block] = scale;
     for (int64_t j = 0; j < count; ++j) {
       const float quant = std::isfinite(inverse) ? roundHalfEven(row[first + j] * inverse) : 0.0f;
-      quants[(index * blocks + block) * kBlock + j] = static_cast<int8_t>(quant);
+      quants[(index * blocks + block) * width + j] = static_cast<int8_t>(quant);
       values[index * columns() + first + j] = quant * scale;
     }
   }
 }
 
 void HostTensor::store(int64_t index, std::span<const float> row) {
-  if (element == Element::Q8_32)
+  if (lm::shape::isActivation(element))
     return storeQuantized(index, row);
   float *to = values.data() + index * columns();
   for (size_t j = 0; j < row.size(); ++j)
@@ -95,12 +95,12 @@ void HostTensor::store(int64_t index, std::span<const float> row) {
 std::vector<double> HostTensor::exactRow(int64_t index) const {
   std::span<const float> stored = row(index);
   std::vector<double> exact(stored.begin(), stored.end());
-  if (element != Element::Q8_32)
+  if (!lm::shape::isActivation(element))
     return exact;
-  const int64_t blocks = blocksOf(columns());
+  const int64_t blocks = blocksOf(element, columns()), width = lm::shape::blockColumns(element);
   for (int64_t j = 0; j < columns(); ++j) {
-    const int64_t block = index * blocks + j / kBlock;
-    exact[j] = static_cast<double>(quants[block * kBlock + j % kBlock]) * scales[block];
+    const int64_t block = index * blocks + j / width;
+    exact[j] = static_cast<double>(quants[block * width + j % width]) * scales[block];
   }
   return exact;
 }

@@ -17,8 +17,8 @@ namespace llama4::reference {
 using lm::shape::Element;
 
 /// A dense tensor of rank 1 to 3, row-major. `values` holds the decoded elements of every format
-/// but i32, whose elements are in `ints`. A q8_32 tensor also keeps what it stores: `quants` [rows,
-/// 32 nb] and `scales` [rows, nb], nb = ceil(columns / 32).
+/// but i32, whose elements are in `ints`. A q8_32 or q8_128 tensor also keeps what it stores:
+/// `quants` [rows, B nb] and `scales` [rows, nb] of blocks of B columns, nb = ceil(columns / B).
 struct HostTensor {
   Element element = Element::F32;
   std::vector<int64_t> shape;
@@ -43,9 +43,9 @@ struct HostTensor {
   std::span<const float> row(int64_t index) const {
     return {values.data() + index * columns(), static_cast<size_t>(columns())};
   }
-  /// Stores a row in the tensor's format: rounds to bf16, quantizes to q8_32.
+  /// Stores a row in the tensor's format: rounds to bf16, quantizes to q8_32 and q8_128.
   void store(int64_t index, std::span<const float> row);
-  /// Row `index` in double, exact even for q8_32 (quant times scale unrounded).
+  /// Row `index` in double, exact even for q8_32 and q8_128 (quant times scale unrounded).
   std::vector<double> exactRow(int64_t index) const;
 
 private:

@@ -78,6 +78,9 @@ int64_t getMatrixRows(mlir::RankedTensorType type);
 /// elements.
 int64_t getBlockColumns(mlir::Type element);
 
+/// True for the blocks of activations, q8_32 and q8_128.
+bool isActivationBlock(mlir::Type element);
+
 /// True when `region` only yields its block arguments in order.
 bool isIdentityEpilogue(mlir::Region &region);
 

@@ -212,10 +212,19 @@ bool lm::isKernelWork(Operation *op) {
 
 int64_t lm::getMatrixRows(RankedTensorType type) { return type.getDimSize(type.getRank() - 2); }
 
-int64_t lm::getBlockColumns(Type element) {
+static std::optional<shape::Element> getBlockElement(Type element) {
   auto block = dyn_cast<BlockType>(element);
-  return block ? shape::blockColumns(*shape::parseElement(stringifyBlockFormat(block.getFormat())))
-               : 1;
+  return block ? shape::parseElement(stringifyBlockFormat(block.getFormat())) : std::nullopt;
+}
+
+int64_t lm::getBlockColumns(Type element) {
+  std::optional<shape::Element> block = getBlockElement(element);
+  return block ? shape::blockColumns(*block) : 1;
+}
+
+bool lm::isActivationBlock(Type element) {
+  std::optional<shape::Element> block = getBlockElement(element);
+  return block && shape::isActivation(*block);
 }
 
 bool lm::isIdentityEpilogue(Region &region) {

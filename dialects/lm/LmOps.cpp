@@ -42,13 +42,8 @@ static ParseResult parseFloatList(OpAsmParser &parser, DenseF32ArrayAttr &number
 /// f32, bf16 or a block format: what a weight or a stored row may consist of.
 static bool isStorable(Type type) { return type.isF32() || type.isBF16() || isa<BlockType>(type); }
 
-static BlockFormat getFormat(Type type, BlockFormat otherwise) {
-  auto block = dyn_cast<BlockType>(type);
-  return block ? block.getFormat() : otherwise;
-}
-
 /// Checks that a result of row work or of an epilogue is a tensor of `width` columns that can be
-/// stored: f32, bf16 or q8_32, as many rows as `input` has.
+/// stored: f32, bf16, q8_32 or q8_128, as many rows as `input` has.
 static LogicalResult verifyStored(Operation *op, Value result, RankedTensorType input,
                                   int64_t width) {
   auto type = dyn_cast<RankedTensorType>(result.getType());
@@ -60,10 +55,9 @@ static LogicalResult verifyStored(Operation *op, Value result, RankedTensorType 
            << result.getType() << ", expected the shape of "
            << RankedTensorType::get(shape, Float32Type::get(op->getContext()));
   Type element = type.getElementType();
-  if (!element.isF32() && !element.isBF16() &&
-      getFormat(element, BlockFormat::Q8_0) != BlockFormat::Q8_32)
+  if (!element.isF32() && !element.isBF16() && !isActivationBlock(element))
     return op->emitOpError("result elements are ")
-           << element << ", expected f32, bf16 or !lm.block<q8_32>";
+           << element << ", expected f32, bf16, !lm.block<q8_32> or !lm.block<q8_128>";
   return success();
 }
 
@@ -110,8 +104,7 @@ LogicalResult ParamOp::verify() {
   RankedTensorType type = getTensorType();
   if (!type.hasStaticShape() || type.getRank() < 1 || type.getRank() > 3)
     return emitOpError("type is ") << type << ", expected a static tensor of rank 1, 2 or 3";
-  if (!isStorable(type.getElementType()) ||
-      getFormat(type.getElementType(), BlockFormat::Q8_0) == BlockFormat::Q8_32)
+  if (!isStorable(type.getElementType()) || isActivationBlock(type.getElementType()))
     return emitOpError("elements are ")
            << type.getElementType()
            << ", expected f32, bf16 or blocks of weights such as !lm.block<q8_0>";

@@ -275,7 +275,8 @@ def Lm_KvWriteOp : Lm_RowWorkOp<"kv_write", [AllTypesMatch<["key", "value"]>, Me
 def Lm_QuantizeRowsOp : Lm_RowWorkOp<"quantize_rows", [Pure]> {
   let summary = "rounds activations to the format in which a contraction reads them";
   let description = [{
-    f32[T, K] -> bf16 (round to nearest even) or `!lm.block<q8_32>` (runtime/format/KernelAbi.h).
+    f32[T, K] -> bf16 (round to nearest even), `!lm.block<q8_32>` or `!lm.block<q8_128>`
+    (runtime/format/KernelAbi.h).
   }];
   let arguments = (ins RankedTensorOf<[F32]>:$input);
   let results = (outs AnyRankedTensor:$result);
@@ -381,8 +382,8 @@ def Lm_RowOp : Lm_Op<"row", [RecursiveMemoryEffects, SingleBlock]> {
   let description = [{
     The region computes one element of a row of `width` columns: `lm.element` loads, scalar f32
     arith and math ops, row reductions (`lm.reduce`), `lm.rotate`; yielded scalars are stored in the
-    results' element types (f32, bf16, `!lm.block<q8_32>`). It runs on T rows, or on T * K rows where
-    its results are [T, K, width].
+    results' element types (f32, bf16, `!lm.block<q8_32>`, `!lm.block<q8_128>`). It runs on T rows,
+    or on T * K rows where its results are [T, K, width].
 
     ```mlir
     %h, %n = lm.row 576 {

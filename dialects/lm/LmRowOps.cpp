@@ -238,10 +238,9 @@ LogicalResult QuantizeRowsOp::verify() {
   auto result = cast<RankedTensorType>(getResult().getType());
   if (result.getShape() != getInput().getType().getShape())
     return emitOpError("result is ") << result << ", expected the input's shape";
-  auto block = dyn_cast<BlockType>(result.getElementType());
-  if (!result.getElementType().isBF16() && (!block || block.getFormat() != BlockFormat::Q8_32))
+  if (!result.getElementType().isBF16() && !isActivationBlock(result.getElementType()))
     return emitOpError("result elements are ")
-           << result.getElementType() << ", expected bf16 or !lm.block<q8_32>";
+           << result.getElementType() << ", expected bf16, !lm.block<q8_32> or !lm.block<q8_128>";
   return success();
 }
 int64_t QuantizeRowsOp::getRowWidth() { return columnsOf(getInput()); }

@@ -17,7 +17,9 @@ def Lm_BlockFormat : I32EnumAttr<"BlockFormat", "block-quantized element format"
   I32EnumAttrCase<"Q4_0", 3, "q4_0">,
   I32EnumAttrCase<"Q5_0", 4, "q5_0">,
   I32EnumAttrCase<"Q4_K", 5, "q4_k">,
-  I32EnumAttrCase<"Q6_K", 6, "q6_k">
+  I32EnumAttrCase<"Q6_K", 6, "q6_k">,
+  I32EnumAttrCase<"Int4_G128", 7, "int4_g128">,
+  I32EnumAttrCase<"Q8_128", 8, "q8_128">
 ]> {
   let cppNamespace = "::llama4::lm";
   let genSpecializedAttr = 0;
@@ -73,8 +75,9 @@ def Lm_BlockType : Lm_Type<"Block", "block"> {
   let summary = "an element stored in blocks with shared scales";
   let description = [{
     The element type of a tensor whose rows are stored in blocks of columns: weights `q8_0`, `q5_0`,
-    `q4_0`, `q4_1` (32 columns), `q6_k`, `q4_k` (256; values as GGUF decodes them), activations
-    `q8_32` (8 bits, one scale for 32 columns, runtime/format/KernelAbi.h). Arithmetic on such a tensor means arithmetic on its decoded values.
+    `q4_0`, `q4_1` (32 columns), `q6_k`, `q4_k` (256; values as GGUF decodes them), `int4_g128` (128;
+    4 bits, a scale and a whole zero point: `d * (q - z)`), activations `q8_32` and `q8_128` (8 bits,
+    one scale for 32 or 128 columns, runtime/format/KernelAbi.h). Arithmetic on such a tensor means arithmetic on its decoded values.
   }];
   let parameters = (ins EnumParameter<Lm_BlockFormat>:$format);
   let assemblyFormat = "`<` $format `>`";

@@ -21,8 +21,10 @@ static_assert(std::size(opNames) == static_cast<size_t>(OpKind::CrossAttention) 
 
 std::string_view opName(OpKind kind) { return opNames[static_cast<size_t>(kind)]; }
 
-static constexpr std::string_view elementNames[] = {"f32",   "bf16", "i32",  "q8_0", "q4_1",
-                                                    "q8_32", "q4_0", "q5_0", "q4_k", "q6_k"};
+static constexpr std::string_view elementNames[] = {"f32",  "bf16",  "i32",       "q8_0",
+                                                    "q4_1", "q8_32", "q4_0",      "q5_0",
+                                                    "q4_k", "q6_k",  "int4_g128", "q8_128"};
+static_assert(std::size(elementNames) == static_cast<size_t>(Element::Q8_128) + 1);
 
 std::string_view elementName(Element element) { return elementNames[static_cast<size_t>(element)]; }
 
@@ -83,7 +85,7 @@ bool isStatic(const TensorType &type, size_t rank) {
   for (int64_t extent : type.dims)
     if (extent <= 0)
       return false;
-  return type.dims.size() == rank && type.element != Element::I32 && type.element != Element::Q8_32;
+  return type.dims.size() == rank && type.element != Element::I32 && !isActivation(type.element);
 }
 
 Status checkRowVectors(Operand input, Operand vectors) {
@@ -116,8 +118,8 @@ Result<TensorType> embed(Operand ids, Operand table) {
 Result<TensorType> linear(Operand input, Operand weight) {
   const Element element = input.type.element;
   if ((!isRows(input.type) && !isUnits(input.type)) ||
-      (element != Element::F32 && element != Element::BF16 && element != Element::Q8_32))
-    return broken(found(input) + ", expected f32, bf16 or q8_32 [?, K]");
+      (element != Element::F32 && element != Element::BF16 && !isActivation(element)))
+    return broken(found(input) + ", expected f32, bf16, q8_32 or q8_128 [?, K]");
   if (!isStatic(weight.type, 2))
     return broken(found(weight) + ", expected [N, K]");
   if (weight.type.dims[1] != input.type.columns())
@@ -251,9 +253,9 @@ Result<TensorType> experts(Operand input, Operand ids, Operand scores, Operand g
 
 Result<TensorType> quantizeRows(Operand input, Element to) {
   LLAMA4_RETURN_IF_ERROR(checkRows(input));
-  if (to != Element::BF16 && to != Element::Q8_32)
+  if (to != Element::BF16 && !isActivation(to))
     return broken("result elements are " + std::string(elementName(to)) +
-                  ", expected bf16 or q8_32");
+                  ", expected bf16, q8_32 or q8_128");
   return TensorType{to, input.type.dims};
 }
 

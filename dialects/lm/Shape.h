@@ -56,13 +56,33 @@ enum class OpKind : uint8_t {
 std::string_view opName(OpKind kind);
 
 /// Element formats of tensors; those from Q8_0 on are stored in blocks of columns.
-enum class Element : uint8_t { F32, BF16, I32, Q8_0, Q4_1, Q8_32, Q4_0, Q5_0, Q4_K, Q6_K };
+enum class Element : uint8_t {
+  F32,
+  BF16,
+  I32,
+  Q8_0,
+  Q4_1,
+  Q8_32,
+  Q4_0,
+  Q5_0,
+  Q4_K,
+  Q6_K,
+  Int4_G128,
+  Q8_128
+};
 std::string_view elementName(Element element);
 /// The format called `name`; nothing for a name nobody knows.
 std::optional<Element> parseElement(std::string_view name);
 inline bool isBlock(Element element) { return element >= Element::Q8_0; }
-/// Columns of a block: what the columns of a tensor must be a multiple of; 1 for plain elements.
+/// Rows of 8 bits that are made while a model runs; no weight is stored in them.
+inline bool isActivation(Element element) {
+  return element == Element::Q8_32 || element == Element::Q8_128;
+}
+/// Columns of a block: what the columns of a weight must be a multiple of, how many columns of
+/// activations share a scale; 1 for plain elements.
 inline int64_t blockColumns(Element element) {
+  if (element == Element::Int4_G128 || element == Element::Q8_128)
+    return 128;
   if (element == Element::Q4_K || element == Element::Q6_K)
     return 256;
   return isBlock(element) ? 32 : 1;
@@ -111,7 +131,7 @@ struct Operand {
 /// ids i32[T], table [V, H] -> f32[T, H].
 Result<TensorType> embed(Operand ids, Operand table);
 /// input [T, K] or [T, S, K], weight [N, K] -> f32[T, N] or f32[T, S, N]; the input's elements are
-/// f32, bf16 or q8_32.
+/// f32, bf16, q8_32 or q8_128.
 Result<TensorType> linear(Operand input, Operand weight);
 /// input f32[.., N], weight [N] -> as the input.
 Result<TensorType> rmsNorm(Operand input, Operand weight, double eps);
@@ -147,7 +167,7 @@ Result<RouteTypes> route(Operand logits, int64_t top);
 /// input f32[T, H], ids and scores [T, K], gate and up [E, F, H], down [E, H, F] -> f32[T, H].
 Result<TensorType> experts(Operand input, Operand ids, Operand scores, Operand gate, Operand up,
                            Operand down);
-/// input f32[T, K] -> [T, K] of bf16 or q8_32.
+/// input f32[T, K] -> [T, K] of bf16, q8_32 or q8_128.
 Result<TensorType> quantizeRows(Operand input, Element to);
 
 } // namespace llama4::lm::shape

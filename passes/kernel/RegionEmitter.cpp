@@ -19,8 +19,8 @@ using namespace mlir;
 using namespace llama4;
 using namespace llama4::kernel;
 
-/// Lanes of an ordinary chunk, of a chunk with a quantized result, of a reduction's main loop.
-static constexpr int64_t kLanes = 16, kQuantizedLanes = L4_Q8_BLOCK, kReduceLanes = 64;
+/// Lanes of an ordinary chunk, of a reduction's main loop.
+static constexpr int64_t kLanes = 16, kReduceLanes = 64;
 
 RegionEmitter::RegionEmitter(KernelFrame &frame, const RegionSite &site)
     : frame_(frame), ir_(frame.ir), site_(site) {}
@@ -36,10 +36,8 @@ void RegionEmitter::emit() {
              llvm::all_of(op.getOperands(), [&](Value value) { return isUniform(value); }))
       emitUniform(&op);
   }
-  bool isQuantized = llvm::any_of(site_.results, [](Value result) {
-    return isa<lm::BlockType>(cast<RankedTensorType>(result.getType()).getElementType());
-  });
-  forAllChunks(isQuantized ? kQuantizedLanes : kLanes, [&](Chunk &chunk) { emitStores(chunk); });
+  forAllChunks(std::lcm(kLanes, storedBlock(site_.results)),
+               [&](Chunk &chunk) { emitStores(chunk); });
 }
 
 //===----------------------------------------------------------------------===//

@@ -1,7 +1,8 @@
 //===- RegionEmitter.h - a scalar region on vectors --------------*- C++ -*-===//
 //
 // A region of lm.row or of an epilogue says how one element is computed. The emitter runs it over a
-// range of columns of one row, in chunks of 16 (32 where a result is quantized in blocks of 32):
+// range of columns of one row, in chunks of 16 (32 or 128 where a result is quantized in blocks of
+// as many; the results with smaller blocks then store several):
 //
 //   1. Barriers in order. A reduction is a chunk loop of its own (chunks of 64 first: four
 //      accumulators) whose operand is emitted from the region; its result is uniform. A reduction
@@ -111,7 +112,8 @@ private:
 
   // RegionStores.cpp: results and pages.
   void storeResult(mlir::Value result, mlir::Value value, Chunk &chunk);
-  void storeQuantized(mlir::Value row, int64_t columns, mlir::Value value, Chunk &chunk);
+  void storeQuantized(mlir::Value result, mlir::Value value, Chunk &chunk);
+  void storeBlock(mlir::Value result, mlir::Value value, mlir::Value column, int64_t active);
   void putKv(lm::KvPutOp op, mlir::Value value, Chunk &chunk);
   void putKeyPairs(const KvPlace &place, mlir::Value value, Chunk &chunk);
   void putValuePlane(lm::KvLayerType kv, const KvPlace &place, mlir::Value value, Chunk &chunk);

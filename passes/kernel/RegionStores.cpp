@@ -5,6 +5,7 @@
 
 #include "mlir/Dialect/Math/IR/Math.h"
 #include "mlir/Dialect/Vector/IR/VectorOps.h"
+#include "llvm/ADT/Sequence.h"
 #include "llvm/Support/MathExtras.h"
 
 #include <limits>
@@ -17,18 +18,34 @@ void RegionEmitter::storeResult(Value result, Value value, Chunk &chunk) {
   auto type = cast<RankedTensorType>(result.getType());
   Value row = resultRows_.lookup(result);
   if (isa<lm::BlockType>(type.getElementType()))
-    return storeQuantized(row, lm::getColumns(type), value, chunk);
+    return storeQuantized(result, value, chunk);
   if (type.getElementType().isBF16())
     return ir_.store(ir_.narrowToBf16(value), chunk.active, ir_.at(row, ir_.mul(chunk.column, 2)));
   ir_.store(value, chunk.active, ir_.at(row, ir_.mul(chunk.column, 4)));
 }
 
-/// Stores one block of a q8_32 row (KernelAbi.h); `chunk` is exactly one block.
-void RegionEmitter::storeQuantized(Value row, int64_t columns, Value value, Chunk &chunk) {
-  int64_t lanes = chunk.lanes, blocks = llvm::divideCeil(columns, L4_Q8_BLOCK);
+/// Stores the blocks of a q8_32 or q8_128 row (KernelAbi.h) that `chunk` holds: whole ones.
+void RegionEmitter::storeQuantized(Value result, Value value, Chunk &chunk) {
+  int64_t block = lm::getBlockColumns(cast<RankedTensorType>(result.getType()).getElementType());
+  if (block == chunk.lanes)
+    return storeBlock(result, value, chunk.column, chunk.active);
+  for (int64_t first = 0; first < chunk.active; first += block) {
+    SmallVector<int64_t> lanes = llvm::to_vector(llvm::seq(first, first + block));
+    storeBlock(result, ir_.shuffle(value, lanes), ir_.add(chunk.column, first),
+               std::min(block, chunk.active - first));
+  }
+}
+
+/// Stores `value`, one block of the row from `column` on, of which the first `active` lanes are
+/// columns.
+void RegionEmitter::storeBlock(Value result, Value value, Value column, int64_t active) {
+  auto type = cast<RankedTensorType>(result.getType());
+  int64_t lanes = lm::getBlockColumns(type.getElementType());
+  int64_t blocks = llvm::divideCeil(lm::getColumns(type), lanes);
+  Value row = resultRows_.lookup(result);
   Type f32 = ir_.b.getF32Type(), i32 = ir_.b.getI32Type();
-  if (chunk.active < lanes)
-    value = ir_.make<arith::SelectOp>(ir_.firstLanes(lanes, chunk.active), value,
+  if (active < lanes)
+    value = ir_.make<arith::SelectOp>(ir_.firstLanes(lanes, active), value,
                                       ir_.floatLike(value.getType(), 0.0));
   Value magnitudes = ir_.make<math::AbsFOp>(value);
   Value largest = ir_.lane(
@@ -43,11 +60,18 @@ void RegionEmitter::storeQuantized(Value row, int64_t columns, Value value, Chun
   Value ints =
       ir_.make<arith::FPToSIOp>(ir_.vectorOf(lanes, i32), ir_.make<math::RoundEvenOp>(scaled));
   Value sum = ir_.make<vector::ReductionOp>(vector::CombiningKind::ADD, ints);
-  Value scaledSum = ir_.make<arith::MulFOp>(scale, ir_.make<arith::SIToFPOp>(f32, sum));
   ir_.store(ir_.make<arith::TruncIOp>(ir_.vectorOf(lanes, ir_.b.getI8Type()), ints),
-            ir_.at(row, chunk.column));
-  Value place = ir_.mul(ir_.div(chunk.column, L4_Q8_BLOCK), int64_t{sizeof(l4_q8_block)});
-  Value block = ir_.at(row, ir_.add(place, blocks * L4_Q8_BLOCK));
+            ir_.at(row, column));
+  const bool isWide = lanes == L4_Q8_WIDE_BLOCK;
+  const auto bytes = static_cast<int64_t>(isWide ? sizeof(l4_q8_wide_block) : sizeof(l4_q8_block));
+  Value place = ir_.mul(ir_.div(column, lanes), bytes);
+  Value block = ir_.at(row, ir_.add(place, blocks * lanes));
+  if (isWide) {
+    ir_.store(scale, ir_.at(block, int64_t{offsetof(l4_q8_wide_block, scale)}));
+    ir_.store(sum, ir_.at(block, int64_t{offsetof(l4_q8_wide_block, sum)}));
+    return;
+  }
+  Value scaledSum = ir_.make<arith::MulFOp>(scale, ir_.make<arith::SIToFPOp>(f32, sum));
   ir_.store(scale, ir_.at(block, int64_t{offsetof(l4_q8_block, scale)}));
   ir_.store(scaledSum, ir_.at(block, int64_t{offsetof(l4_q8_block, scaled_sum)}));
   ir_.store(sum, ir_.at(block, int64_t{offsetof(l4_q8_block, sum)}));

@@ -14,11 +14,6 @@ using namespace mlir;
 using namespace llama4;
 using namespace llama4::kernel;
 
-/// True for a result whose rows are quantized in blocks of columns.
-static bool isQuantized(Value result) {
-  return isa<lm::BlockType>(cast<RankedTensorType>(result.getType()).getElementType());
-}
-
 static bool isFloat32(Value result) {
   return cast<RankedTensorType>(result.getType()).getElementType().isF32();
 }
@@ -32,10 +27,18 @@ static int64_t headOf(Operation &op) {
   return rotate ? static_cast<int64_t>(rotate.getDim()) : 1;
 }
 
+int64_t kernel::storedBlock(ValueRange results) {
+  int64_t block = 1;
+  for (Value result : results)
+    block = std::lcm(
+        block, lm::getBlockColumns(cast<RankedTensorType>(result.getType()).getElementType()));
+  return block;
+}
+
 /// Columns that rotations, reductions over heads and quantized results in `region` need together, 0
 /// when it reduces over the row or the width cuts a head.
 static int64_t regionUnit(Region &region, ValueRange results, int64_t width) {
-  int64_t unit = llvm::any_of(results, isQuantized) ? L4_Q8_BLOCK : 1;
+  int64_t unit = storedBlock(results);
   for (Operation &op : region.front()) {
     int64_t dim = headOf(op);
     if (dim < 1 || dim > maxUnitColumns || width % dim != 0)

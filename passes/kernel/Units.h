@@ -23,6 +23,9 @@ namespace llama4::kernel {
 /// Widest unit in columns: a tile of 64 tokens then fits the second-level cache.
 inline constexpr int64_t maxUnitColumns = 1024;
 
+/// The fewest columns of `results` that hold whole blocks of each: 1 where none is quantized.
+int64_t storedBlock(mlir::ValueRange results);
+
 /// Columns of one unit of `group`, or 0 where its epilogue has no unit: it reduces over the row,
 /// rotates or reduces heads that don't divide the width, or needs more than `maxUnitColumns` at
 /// once.

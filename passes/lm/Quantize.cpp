@@ -58,7 +58,7 @@ StringRef getOption(DictionaryAttr options, StringRef name, StringRef otherwise)
 }
 
 constexpr StringLiteral knownEncodings =
-    "as-stored, float32, bfloat16, q8_0, q6_k, q5_0, q4_k, q4_1 or q4_0";
+    "as-stored, float32, bfloat16, q8_0, q6_k, q5_0, q4_k, q4_1, q4_0 or int4_g128";
 
 /// The element type that an encoding's name stands for; null for a name nobody knows.
 Type parseEncoding(StringRef name, MLIRContext *context) {
@@ -67,9 +67,8 @@ Type parseEncoding(StringRef name, MLIRContext *context) {
   if (name == "bfloat16")
     return BFloat16Type::get(context);
   std::optional<lm::BlockFormat> format = lm::symbolizeBlockFormat(name);
-  if (!format || *format == lm::BlockFormat::Q8_32)
-    return nullptr;
-  return lm::BlockType::get(context, *format);
+  Type type = format ? lm::BlockType::get(context, *format) : Type();
+  return type && !lm::isActivationBlock(type) ? type : Type();
 }
 
 /// The next encoding of at least as many bits for rows that `element` can't hold.
@@ -80,16 +79,23 @@ Type getWider(Type element) {
     return lm::BlockType::get(context, lm::BlockFormat::Q5_0);
   if (format == lm::BlockFormat::Q6_K)
     return lm::BlockType::get(context, lm::BlockFormat::Q8_0);
+  if (format == lm::BlockFormat::Int4_G128)
+    return lm::BlockType::get(context, lm::BlockFormat::Q4_1);
   return BFloat16Type::get(context);
 }
 
 /// The format in which a contraction over weights of type `weight` reads its rows; null for f32.
+/// Scales of rows stand for no more columns than those of the weight, and where they stand for as
+/// many the products of integers are the longest.
 Type getActivationType(Type weight) {
   if (weight.isBF16())
     return weight;
-  if (isa<lm::BlockType>(weight))
-    return lm::BlockType::get(weight.getContext(), lm::BlockFormat::Q8_32);
-  return nullptr;
+  auto block = dyn_cast<lm::BlockType>(weight);
+  if (!block)
+    return nullptr;
+  const bool isWide = block.getFormat() == lm::BlockFormat::Int4_G128;
+  return lm::BlockType::get(weight.getContext(),
+                            isWide ? lm::BlockFormat::Q8_128 : lm::BlockFormat::Q8_32);
 }
 
 void LmQuantizePass::findRouters() {

@@ -315,6 +315,7 @@ OwnedTensors::Tensor Invocation::read(const EntryTensor &output, const std::byte
     tensor.dtype = DType::I64;
     break;
   case ElementType::Q8_32:
+  case ElementType::Q8_128:
     tensor.dtype = DType::U8;
     columns = width = stride;
     break;

@@ -10,7 +10,7 @@ MacKind macKindOf(const Kernel &kernel) {
   bool rows = false, weights = false;
   for (const KernelParam &param : kernel.params) {
     bool tensor = param.kind == ParamKind::Tensor && param.access == Access::Read;
-    if (tensor && param.type == ElementType::Q8_32)
+    if (tensor && isQuantizedRow(param.type))
       return MacKind::Int8;
     rows = rows || (tensor && param.type == ElementType::BF16);
     weights = weights || (param.kind == ParamKind::Weight && param.encoding == "bfloat16");

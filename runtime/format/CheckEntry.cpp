@@ -103,7 +103,8 @@ Status EntryChecker::checkTensors(const std::string &at, const std::vector<Entry
     if (tensor.rowsPerSymbol == 0 && tensor.rowsFixed == 0)
       return badField(here + ".rows_per_symbol", "no rows", "at least one row");
     if (rowBytes(tensor.type, tensor.columns) == 0)
-      return badField(here + ".columns", "0", "a number of columns for q8_32");
+      return badField(here + ".columns", "0",
+                      "a number of columns for " + std::string(elementTypeName(tensor.type)));
     std::optional<uint64_t> bytes =
         checkedMul(tensor.rows(entry_.bound), rowBytes(tensor.type, tensor.columns));
     if (!bytes || *bytes > limits::maxArenaBytes)

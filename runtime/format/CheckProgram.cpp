@@ -95,7 +95,8 @@ static Status checkParam(const std::string &at, const KernelParam &param) {
   uint64_t row = rowBytes(param.type, param.columns);
   if (param.columns == 0) {
     if (row == 0)
-      return badField(at + ".columns", "0", "a number of columns for q8_32");
+      return badField(at + ".columns", "0",
+                      "a number of columns for " + std::string(elementTypeName(param.type)));
     return inRange(at + ".row_bytes", param.rowBytes, row, row);
   }
   LLAMA4_RETURN_IF_ERROR(inRange(at + ".row_bytes", param.rowBytes, row, uint64_t{1} << 32));
@@ -170,7 +171,8 @@ static std::optional<uint64_t> leastBytes(const Weight &weight) {
     return *elements / 8 * 6;
   if (weight.encoding.starts_with("q5"))
     return *elements / 8 * 5;
-  return weight.encoding.starts_with("q4") ? *elements / 2 : 1;
+  const bool isHalf = weight.encoding.starts_with("q4") || weight.encoding.starts_with("int4");
+  return isHalf ? *elements / 2 : 1;
 }
 
 /// Every matrix has the bytes of its elements, and all have the same.

@@ -1,8 +1,9 @@
 //===- DType.h - element and block types of stored tensors ------*- C++ -*-===//
 //
 // One table for every type a tensor file may hold: plain numbers (a block of one element) and the
-// GGUF block types (a block of 32 or 256 elements along the innermost dimension). Sizes are derived
-// from this table only. What the bytes of a block mean is not said here.
+// GGUF block types (a block of 32 or 256 elements along the innermost dimension), and int4_g128,
+// which only the packer makes (a block of 128). Sizes are derived from this table only. What the
+// bytes of a block mean is not said here.
 //
 //===----------------------------------------------------------------------===//
 #ifndef LLAMA4_RUNTIME_FORMAT_DTYPE_H
@@ -45,6 +46,7 @@ enum class DType : uint8_t {
   Q4_K,
   Q5_K,
   Q6_K,
+  Int4_G128, ///< in no file: what weights are packed from
 };
 
 /// One row of the table.
@@ -57,7 +59,7 @@ struct DTypeInfo {
   uint32_t blockBytes;          ///< bytes of a block
 };
 
-inline constexpr std::array<DTypeInfo, 25> kDTypes = {{
+inline constexpr std::array<DTypeInfo, 26> kDTypes = {{
     {DType::F32, "f32", "F32", 0, 1, 4},
     {DType::F16, "f16", "F16", 1, 1, 2},
     {DType::BF16, "bf16", "BF16", 30, 1, 2},
@@ -83,6 +85,7 @@ inline constexpr std::array<DTypeInfo, 25> kDTypes = {{
     {DType::Q4_K, "q4_k", "", 12, 256, 144},
     {DType::Q5_K, "q5_k", "", 13, 256, 176},
     {DType::Q6_K, "q6_k", "", 14, 256, 210},
+    {DType::Int4_G128, "int4_g128", "", -1, 128, 67},
 }};
 
 static_assert(
@@ -97,7 +100,7 @@ static_assert(
 constexpr const DTypeInfo &dtypeInfo(DType dtype) { return kDTypes[static_cast<size_t>(dtype)]; }
 constexpr std::string_view dtypeName(DType dtype) { return dtypeInfo(dtype).name; }
 
-/// True for the GGUF block types, whose elements can't be addressed one by one.
+/// True for the block types, whose elements can't be addressed one by one.
 constexpr bool isBlockType(DType dtype) { return dtypeInfo(dtype).blockElements > 1; }
 
 /// The type that people call `name` ("bf16").

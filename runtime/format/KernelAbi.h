@@ -71,6 +71,16 @@ typedef struct l4_q8_block {
   int32_t sum;      ///< of the block's q
 } l4_q8_block;
 
+/// One row of a `q8<128>` tensor (the same with blocks of 128 columns, for weights whose scales
+/// stand for as many; nb = ceil(K / 128)):
+///   int8 q[128 nb] | l4_q8_wide_block[nb]   padded to 64 bytes
+#define L4_Q8_WIDE_BLOCK 128
+
+typedef struct l4_q8_wide_block {
+  float scale;
+  int32_t sum; ///< of the block's q
+} l4_q8_wide_block;
+
 /// Rows of a mixture of experts that belong to one expert: what one tile of a grouped linear
 /// computes. T tokens that choose K experts each make T * K slots; the slot of choice k of token t
 /// is t * K + k. In group order the slots are sorted by expert, and by their number within one.

@@ -22,16 +22,17 @@ enum class ElementType : uint8_t {
   Q8_32 = 2, ///< int8 blocks of 32 columns with scales and sums, see KernelAbi.h
   I32 = 3,
   I64 = 4,
+  Q8_128 = 5, ///< int8 blocks of 128 columns with scales and sums, see KernelAbi.h
 };
-inline constexpr uint32_t elementTypeCount = 5;
+inline constexpr uint32_t elementTypeCount = 6;
 
 constexpr std::string_view elementTypeName(ElementType type) {
-  constexpr std::string_view names[] = {"f32", "bf16", "q8_32", "i32", "i64"};
+  constexpr std::string_view names[] = {"f32", "bf16", "q8_32", "i32", "i64", "q8_128"};
   return static_cast<uint32_t>(type) < elementTypeCount ? names[static_cast<uint32_t>(type)]
                                                         : std::string_view("unknown");
 }
 
-/// Bytes of one element; 0 for q8_32, whose elements exist only in rows.
+/// Bytes of one element; 0 for q8_32 and q8_128, whose elements exist only in rows.
 constexpr uint64_t elementBytes(ElementType type) {
   switch (type) {
   case ElementType::F32:
@@ -42,9 +43,15 @@ constexpr uint64_t elementBytes(ElementType type) {
   case ElementType::I64:
     return 8;
   case ElementType::Q8_32:
+  case ElementType::Q8_128:
     return 0;
   }
   return 0;
+}
+
+/// True for rows of int8 in blocks of columns that share a scale.
+constexpr bool isQuantizedRow(ElementType type) {
+  return type == ElementType::Q8_32 || type == ElementType::Q8_128;
 }
 
 /// `bytes` rounded up to a whole number of row alignments.
@@ -57,8 +64,11 @@ constexpr uint64_t alignRow(uint64_t bytes) {
 constexpr uint64_t rowBytes(ElementType type, uint32_t columns) {
   if (columns == 0)
     return elementBytes(type);
-  if (type != ElementType::Q8_32)
+  if (!isQuantizedRow(type))
     return alignRow(columns * elementBytes(type));
+  if (type == ElementType::Q8_128)
+    return alignRow((uint64_t{columns} + L4_Q8_WIDE_BLOCK - 1) / L4_Q8_WIDE_BLOCK *
+                    (L4_Q8_WIDE_BLOCK + sizeof(l4_q8_wide_block)));
   uint64_t blocks = (uint64_t{columns} + L4_Q8_BLOCK - 1) / L4_Q8_BLOCK;
   return alignRow(blocks * (L4_Q8_BLOCK + sizeof(l4_q8_block)));
 }

@@ -45,8 +45,8 @@ std::string weightSourceText(const WeightSource &source) {
 }
 
 bool canMakeUp(std::string_view encoding) {
-  constexpr std::string_view known[] = {"float32", "bfloat16", "q8_0", "q4_1",
-                                        "q4_0",    "q5_0",     "q4_k", "q6_k"};
+  constexpr std::string_view known[] = {"float32", "bfloat16", "q8_0", "q4_1",     "q4_0",
+                                        "q5_0",    "q4_k",     "q6_k", "int4_g128"};
   return std::find(std::begin(known), std::end(known), encoding) != std::end(known);
 }
 

@@ -40,7 +40,16 @@ bool isVector(const Weight &weight) {
          weight.bytes <= alignRow(weight.columns * sizeof(float));
 }
 
+/// A group of 128 columns of int4_g128, and the scales and zero points of eight groups.
+constexpr uint64_t groupColumns = 128, groupQuants = groupColumns / 2 * panelRows, unitGroups = 8;
+constexpr uint64_t unitZeros = unitGroups * 2 * panelRows;
+constexpr uint64_t unitHead = unitZeros + unitGroups / 2 * panelRows;
+
 uint64_t panelBytes(const Weight &weight) {
+  if (weight.encoding == "int4_g128") {
+    const uint64_t groups = weight.columns / groupColumns;
+    return groups * groupQuants + ceilDiv(groups, unitGroups) * unitHead;
+  }
   if (weight.encoding == "float32")
     return alignRow(weight.columns * 4 * panelRows);
   if (weight.encoding == "bfloat16")
@@ -115,6 +124,7 @@ private:
   void q4k(uint64_t index, std::span<std::byte> out) const;
   void q5(uint64_t index, std::span<std::byte> out) const;
   void q6k(uint64_t index, std::span<std::byte> out) const;
+  void int4(uint64_t index, std::span<std::byte> out) const;
 
   const Weight &weight_;
   bool random_;
@@ -261,6 +271,29 @@ void PanelMaker::q4k(uint64_t index, std::span<std::byte> out) const {
   }
 }
 
+/// Per eight groups of 128 columns: d float16 [8][16], zero points [4][16], nibbles [8][64][16].
+/// Random zero points are 7 and 8 in turn: the mean of 16 quants is between them. Otherwise all are
+/// 7, and 8 is q = 1.
+void PanelMaker::int4(uint64_t index, std::span<std::byte> out) const {
+  const uint64_t rows = rowsOf(index), groups = weight_.columns / groupColumns;
+  const uint16_t scale = toHalf(random_ ? scale_ / 8.0f : value_);
+  for (uint64_t g = 0; g < groups; ++g) {
+    const uint64_t place = g % unitGroups;
+    std::byte *head = out.data() + g / unitGroups * (unitHead + unitGroups * groupQuants);
+    std::byte *quants = head + unitHead + place * groupQuants;
+    for (uint64_t row = 0; row < rows; ++row)
+      store16(head + (place * panelRows + row) * 2, scale);
+    for (uint64_t row = 0; row < panelRows; ++row)
+      head[unitZeros + place / 2 * panelRows + row] |=
+          static_cast<std::byte>((random_ ? 7 + (place + row) % 2 : 7) << (place % 2 * 4));
+    for (uint64_t w = 0; w < groupQuants / 8; ++w) {
+      const uint64_t bits =
+          random_ ? word((index * groups + g) * (groupQuants / 8) + w) : 0x8888888888888888u;
+      std::memcpy(quants + w * 8, &bits, sizeof(bits));
+    }
+  }
+}
+
 void PanelMaker::panel(uint64_t index, std::span<std::byte> out) const {
   const std::string_view encoding = weight_.encoding;
   if (encoding == "float32")
@@ -275,6 +308,8 @@ void PanelMaker::panel(uint64_t index, std::span<std::byte> out) const {
     return q4k(index, out);
   if (encoding == "q6_k")
     return q6k(index, out);
+  if (encoding == "int4_g128")
+    return int4(index, out);
   constexpr auto nine = [] { // 9 is q = 1
     std::array<uint8_t, 16> bytes;
     bytes.fill(0x99);

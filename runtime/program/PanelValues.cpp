@@ -17,6 +17,9 @@
 //             int8 scales [4][16] | four parts of 16 columns: uint8 [16][4], bits 2p and 2p + 1 of
 //             byte (row, j) are the high ones of q + 32 of column 4p + j | uint8 [2][16][4], byte
 //             (i, row, j) holds the low bits of column 8i + j and above them of column 8i + 4 + j
+//   int4_g128 per up to eight groups of 128: d float16 [8][16] | zero points uint8 [4][16], that of
+//             group 2i in the low half of byte (i, row) and that of 2i + 1 in its high half | for
+//             each group the nibbles of four times 32 columns
 // Nibbles: uint8 [4][16][4], byte (g, row, j) holds column 4g + j of 32 in its low and column
 // 16 + 4g + j in its high half.
 //
@@ -128,19 +131,40 @@ float atQ6_K(const std::byte *panel, uint64_t k, uint64_t row) {
          static_cast<float>(static_cast<int>(low | high << 4) - 32);
 }
 
-/// What is known of an encoding: its blocks, the scales that a lone last block has room for beside
-/// its own, and the number at (column, row) of a panel.
+constexpr uint64_t groupColumns = 128, unitGroups = 8, bodyInt4_G128 = 64;
+/// Bytes of a row's scales and zero points of eight groups.
+constexpr uint64_t headInt4_G128 = unitGroups * 2 + unitGroups / 2;
+
+float atInt4_G128(const std::byte *panel, uint64_t k, uint64_t row) {
+  const uint64_t group = k / groupColumns, place = group % unitGroups;
+  const std::byte *head =
+      panel + group / unitGroups * (headInt4_G128 + unitGroups * bodyInt4_G128) * panelRows;
+  const std::byte *body = head + (headInt4_G128 + place * bodyInt4_G128) * panelRows;
+  const unsigned pair = byteAt(head, (unitGroups * 2 + place / 2) * panelRows + row);
+  const int zeroPoint = static_cast<int>(pair >> (place % 2 * 4) & 15);
+  const int quant = nibbleAt(body + k % groupColumns / block * 16 * panelRows, k % block, row);
+  return halfAt(head, place * panelRows + row) * static_cast<float>(quant - zeroPoint);
+}
+
+/// What is known of an encoding: its blocks, how many of them share scales that lie before them,
+/// for how many bytes of a row each block and each such unit begun counts, and the number at
+/// (column, row) of a panel.
 struct Decoder {
   std::string_view name;
-  uint64_t columns, bytes, unused;
+  uint64_t columns, bytes, unit, unitBytes;
   float (*at)(const std::byte *panel, uint64_t k, uint64_t row);
 };
 
 constexpr Decoder decoders[] = {
-    {"float32", 1, 4, 0, atFloat32}, {"bfloat16", 2, 4, 0, atBFloat16},
-    {"q8_0", block, 34, 2, atQ8_0},  {"q6_k", super, 210, 2, atQ6_K},
-    {"q5_0", block, 22, 2, atQ5_0},  {"q4_k", super, 144, 0, atQ4_K},
-    {"q4_1", block, 20, 0, atQ4_1},  {"q4_0", block, 18, 2, atQ4_0},
+    {"float32", 1, 4, 1, 0, atFloat32},
+    {"bfloat16", 2, 4, 1, 0, atBFloat16},
+    {"q8_0", block, 32, 2, 4, atQ8_0},
+    {"q6_k", super, 208, 2, 4, atQ6_K},
+    {"q5_0", block, 20, 2, 4, atQ5_0},
+    {"q4_k", super, 144, 1, 0, atQ4_K},
+    {"q4_1", block, 20, 1, 0, atQ4_1},
+    {"q4_0", block, 16, 2, 4, atQ4_0},
+    {"int4_g128", groupColumns, bodyInt4_G128, unitGroups, headInt4_G128, atInt4_G128},
 };
 
 const Decoder *decoderOf(const Weight &weight) {
@@ -166,7 +190,8 @@ uint64_t bytesRead(const Weight &weight, const Decoder &decoder) {
   if (columns % decoder.columns != 0)
     return 0;
   const uint64_t blocks = columns / decoder.columns;
-  return (blocks * decoder.bytes + blocks % 2 * decoder.unused) * panelRows;
+  const uint64_t units = blocks / decoder.unit + (blocks % decoder.unit != 0);
+  return (blocks * decoder.bytes + units * decoder.unitBytes) * panelRows;
 }
 
 } // namespace

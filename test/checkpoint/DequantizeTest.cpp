@@ -37,12 +37,12 @@ void checkReference(const std::string &path, DType dtype) {
   EXPECT_EQ(std::memcmp(row.data(), &floats[floats.size() - row.size()], row.size() * 4), 0);
 }
 
-/// Every block type of the table, from `folder`/NAME`suffix`; how many there were.
+/// Every block type of GGUF, from `folder`/NAME`suffix`; how many there were.
 int checkBlockTypes(const std::string &folder, const std::string &suffix,
                     uint32_t atLeastElements) {
   int checked = 0;
   for (const DTypeInfo &row : kDTypes) {
-    if (!isBlockType(row.dtype) || row.blockElements < atLeastElements)
+    if (!isBlockType(row.dtype) || row.ggmlId < 0 || row.blockElements < atLeastElements)
       continue;
     checkReference(folder + "/" + std::string(row.name) + suffix, row.dtype);
     ++checked;
@@ -59,6 +59,22 @@ TEST(Dequantize, SuperblocksThatGgmlPacked) {
   if (oracles().empty())
     GTEST_SKIP() << "no blocks that ggml packed (LLAMA4_ORACLES); random ones were compared";
   EXPECT_EQ(checkBlockTypes(oracles() + "/gguf_blocks", ".ggml.safetensors", 256), 5);
+}
+
+// The block that the packer makes itself: scale, zero point, four times 32 columns.
+TEST(Dequantize, GroupsOf128) {
+  std::vector<std::byte> block(67);
+  block[1] = std::byte{0x38}; // 0.5
+  block[2] = std::byte{5};
+  for (int i = 0; i < 64; ++i)
+    block[3 + i] = static_cast<std::byte>(i % 16 | (15 - i / 16) << 4);
+  std::vector<float> values(128);
+  ASSERT_TRUE(dequantize(DType::Int4_G128, block, values).ok());
+  for (int k = 0; k < 128; ++k) {
+    const int quant = k % 32 < 16 ? k % 16 : 15 - k / 32;
+    EXPECT_EQ(values[k], 0.5f * static_cast<float>(quant - 5)) << k;
+  }
+  EXPECT_FALSE(dequantize(DType::Int4_G128, block, std::span(values).first(64)).ok());
 }
 
 TEST(Dequantize, SmallFloats) {

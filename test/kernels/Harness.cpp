@@ -108,50 +108,66 @@ float fromBf16(uint16_t bits) {
 }
 
 //===----------------------------------------------------------------------===//
-// q8_32
+// q8_32 and q8_128
 //===----------------------------------------------------------------------===//
 
-QuantizedRow quantize(const std::vector<float> &row) {
+static size_t blockOf(ElementType type) { return type == ElementType::Q8_128 ? 128 : 32; }
+
+QuantizedRow quantize(const std::vector<float> &row, ElementType type) {
   QuantizedRow out;
-  for (size_t begin = 0; begin < row.size(); begin += 32) {
-    size_t end = std::min(row.size(), begin + 32);
+  const size_t block = blockOf(type);
+  for (size_t begin = 0; begin < row.size(); begin += block) {
+    size_t end = std::min(row.size(), begin + block);
     float largest = 0;
     for (size_t i = begin; i < end; ++i)
       largest = std::max(largest, std::fabs(row[i]));
     float inverse = largest == 0 ? 0 : 127.0f / largest;
     int sum = 0;
-    for (size_t i = begin; i < begin + 32; ++i) {
+    for (size_t i = begin; i < begin + block; ++i) {
       int q = i < end ? static_cast<int>(std::nearbyint(row[i] * inverse)) : 0;
       out.quants.push_back(q);
       sum += q;
     }
     out.scales.push_back(largest / 127.0f);
     out.sums.push_back(sum);
-    out.scaledSums.push_back(out.scales.back() * static_cast<float>(sum));
+    if (type == ElementType::Q8_32)
+      out.scaledSums.push_back(out.scales.back() * static_cast<float>(sum));
   }
   return out;
 }
 
 QuantizedRow readQuantized(const Tensor &tensor, int64_t row) {
-  const int64_t blocks = (tensor.columns() + 31) / 32;
+  const auto block = static_cast<int64_t>(blockOf(tensor.type()));
+  const int64_t blocks = (tensor.columns() + block - 1) / block;
   const int8_t *quants = tensor.row<int8_t>(row);
-  const auto *block = reinterpret_cast<const l4_q8_block *>(quants + 32 * blocks);
-  QuantizedRow found = {{quants, quants + 32 * blocks}, {}, {}, {}};
+  QuantizedRow found = {{quants, quants + block * blocks}, {}, {}, {}};
   for (int64_t b = 0; b < blocks; ++b) {
-    found.scales.push_back(block[b].scale);
-    found.scaledSums.push_back(block[b].scaled_sum);
-    found.sums.push_back(block[b].sum);
+    if (tensor.type() == ElementType::Q8_128) {
+      const auto &at = reinterpret_cast<const l4_q8_wide_block *>(quants + block * blocks)[b];
+      found.scales.push_back(at.scale);
+      found.sums.push_back(at.sum);
+      continue;
+    }
+    const auto &at = reinterpret_cast<const l4_q8_block *>(quants + block * blocks)[b];
+    found.scales.push_back(at.scale);
+    found.scaledSums.push_back(at.scaled_sum);
+    found.sums.push_back(at.sum);
   }
   return found;
 }
 
 void writeQuantized(Tensor &tensor, int64_t row, const QuantizedRow &values) {
-  const int64_t blocks = (tensor.columns() + 31) / 32;
+  const auto block = static_cast<int64_t>(blockOf(tensor.type()));
+  const int64_t blocks = (tensor.columns() + block - 1) / block;
   int8_t *quants = tensor.row<int8_t>(row);
-  auto *block = reinterpret_cast<l4_q8_block *>(quants + 32 * blocks);
+  auto *narrow = reinterpret_cast<l4_q8_block *>(quants + block * blocks);
+  auto *wide = reinterpret_cast<l4_q8_wide_block *>(quants + block * blocks);
   std::copy(values.quants.begin(), values.quants.end(), quants);
   for (size_t b = 0; b < values.scales.size(); ++b)
-    block[b] = {values.scales[b], values.scaledSums[b], values.sums[b]};
+    if (tensor.type() == ElementType::Q8_128)
+      wide[b] = {values.scales[b], values.sums[b]};
+    else
+      narrow[b] = {values.scales[b], values.scaledSums[b], values.sums[b]};
 }
 
 //===----------------------------------------------------------------------===//

@@ -41,6 +41,7 @@ public:
 
   void *data() const { return data_; }
   size_t bytes() const { return bytes_; }
+  ElementType type() const { return type_; }
   int64_t rows() const { return rows_; }
   int64_t columns() const { return columns_; }
   int64_t rowBytes() const { return rowBytes_; }
@@ -63,15 +64,16 @@ private:
   int64_t rows_ = 0, columns_ = 0, rowBytes_ = 0;
 };
 
-/// What one q8_32 row says.
+/// What one q8_32 or q8_128 row says.
 struct QuantizedRow {
-  std::vector<int> quants; ///< 32 per block
-  std::vector<float> scales, scaledSums;
+  std::vector<int> quants; ///< 32 or 128 per block
+  std::vector<float> scales;
+  std::vector<float> scaledSums; ///< none in q8_128
   std::vector<int> sums;
 };
 QuantizedRow readQuantized(const Tensor &tensor, int64_t row);
 /// The definition of KernelAbi.h, in scalar code.
-QuantizedRow quantize(const std::vector<float> &row);
+QuantizedRow quantize(const std::vector<float> &row, ElementType type = ElementType::Q8_32);
 void writeQuantized(Tensor &tensor, int64_t row, const QuantizedRow &values);
 
 uint16_t toBf16(float value);

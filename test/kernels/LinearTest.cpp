@@ -24,11 +24,13 @@ Input randomInput(ElementType type, int64_t rows, int64_t k, std::mt19937 &rando
     std::vector<float> row(k);
     for (float &value : row)
       value = normal(random);
-    if (type == ElementType::Q8_32) {
-      const QuantizedRow quantized = quantize(row);
+    if (isQuantizedRow(type)) {
+      const int64_t block = type == ElementType::Q8_32 ? 32 : 128;
+      const QuantizedRow quantized = quantize(row, type);
       writeQuantized(input.tensor, t, quantized);
       for (int64_t j = 0; j < k; ++j)
-        input.values.push_back(quantized.scales[j / 32] * static_cast<float>(quantized.quants[j]));
+        input.values.push_back(quantized.scales[j / block] *
+                               static_cast<float>(quantized.quants[j]));
       continue;
     }
     for (int64_t j = 0; j < k; ++j) {
@@ -70,15 +72,19 @@ TEST_P(LinearTest, PlainInEveryEncoding) {
        Encoding::Q8_0},
       {"!lm.block<q8_32>", "!lm.block<q4_1>", "l4_linear_q8_q4_1", ElementType::Q8_32,
        Encoding::Q4_1},
+      {"f32", "!lm.block<int4_g128>", "l4_linear_f32_int4_g128", ElementType::F32,
+       Encoding::Int4_G128},
+      {"!lm.block<q8_128>", "!lm.block<int4_g128>", "l4_linear_q8_128_int4_g128",
+       ElementType::Q8_128, Encoding::Int4_G128},
   };
-  const int64_t k = 96, n = 40;
+  const int64_t k = 1152, n = 40;
   std::string text;
   for (const Pair &pair : pairs)
     text += fill(R"(
 cmd.kernel @plain_$CORE grid affine_map<(T) -> ((T ceildiv 64) * 3)> {
-^bb0(%x: tensor<?x96x$A>, %w: tensor<40x96x$E>):
+^bb0(%x: tensor<?x1152x$A>, %w: tensor<40x1152x$E>):
   %0 = lm.linear %x, %w core <"$CORE", tokens = 64>
-      : tensor<?x96x$A>, tensor<40x96x$E> -> tensor<?x40xf32>
+      : tensor<?x1152x$A>, tensor<40x1152x$E> -> tensor<?x40xf32>
   cmd.yield %0 : tensor<?x40xf32>
 }
 )",
@@ -152,6 +158,45 @@ cmd.kernel @gate grid affine_map<(T) -> ((T ceildiv 8) * 3)> {
     kernels.run("gate", Step(1),
                 {row, gate.packed, up.packed, alone, Tensor(ElementType::Q8_32, 1, n)});
     EXPECT_EQ(std::memcmp(alone.data(), out.row<char>(tokens - 1), n * 4), 0) << tokens;
+  }
+}
+
+/// A product that is quantized in blocks of 128 on its way to memory: units of as many columns, the
+/// last one cut.
+TEST_P(LinearTest, ProductInBlocksOf128) {
+  Kernels kernels(R"(
+cmd.kernel @wide grid affine_map<(T) -> ((T ceildiv 8) * 3)> {
+^bb0(%x: tensor<?x128x!lm.block<q8_128>>, %w: tensor<300x128x!lm.block<int4_g128>>):
+  %0, %1 = lm.linear %x, %w core <"l4_linear_q8_128_int4_g128", tokens = 8>
+      : tensor<?x128x!lm.block<q8_128>>, tensor<300x128x!lm.block<int4_g128>>
+      -> tensor<?x300xf32>, tensor<?x300x!lm.block<q8_128>> epilogue {
+  ^bb0(%a: f32):
+    %p = arith.mulf %a, %a : f32
+    lm.yield %p, %p : f32, f32
+  }
+  cmd.yield %0, %1 : tensor<?x300xf32>, tensor<?x300x!lm.block<q8_128>>
+})",
+                  GetParam());
+  const int64_t k = 128, n = 300;
+  const Weight weight = randomWeight(Encoding::Int4_G128, n, k, random_);
+  for (int32_t tokens : {1, 8, 21}) {
+    const Input input = randomInput(ElementType::Q8_128, tokens, k, random_);
+    Tensor out(ElementType::F32, tokens, n), quantized(ElementType::Q8_128, tokens, n);
+    kernels.run("wide", Step(tokens), {input.tensor, weight.packed, out, quantized});
+    for (int64_t t = 0; t < tokens; ++t) {
+      std::vector<float> row;
+      for (int64_t j = 0; j < n; ++j) {
+        double magnitude;
+        const double expected = dot(input, weight, t, j, k, &magnitude);
+        ASSERT_NEAR(out.at(t, j), expected * expected, 4e-6 * magnitude * magnitude) << j;
+        row.push_back(out.at(t, j));
+      }
+      const QuantizedRow want = quantize(row, ElementType::Q8_128);
+      const QuantizedRow got = readQuantized(quantized, t);
+      ASSERT_EQ(got.quants, want.quants) << t;
+      ASSERT_EQ(got.scales, want.scales);
+      ASSERT_EQ(got.sums, want.sums);
+    }
   }
 }
 

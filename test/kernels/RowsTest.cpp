@@ -75,6 +75,58 @@ TEST_P(RowsTest, ResidualNormQuantize) {
   }
 }
 
+/// Blocks of 128 columns, alone and beside blocks of 32 and float rows of the same values.
+TEST_P(RowsTest, BlocksOf128) {
+  const int64_t widths[] = {1, 31, 127, 128, 129, 192, 300, 576, 1024};
+  std::string text;
+  for (int64_t width : widths)
+    text += fill(R"(
+cmd.kernel @wide_$W grid affine_map<(T) -> (T)> {
+^bb0(%x: tensor<?x$Wxf32>):
+  %0 = lm.row $W {
+    %a = lm.element %x : tensor<?x$Wxf32>
+    lm.yield %a : f32
+  } -> tensor<?x$Wx!lm.block<q8_128>>
+  cmd.yield %0 : tensor<?x$Wx!lm.block<q8_128>>
+}
+cmd.kernel @both_$W grid affine_map<(T) -> (T)> {
+^bb0(%x: tensor<?x$Wxf32>):
+  %0, %1, %2 = lm.row $W {
+    %a = lm.element %x : tensor<?x$Wxf32>
+    %b = arith.negf %a : f32
+    lm.yield %b, %a, %a : f32, f32, f32
+  } -> tensor<?x$Wxf32>, tensor<?x$Wx!lm.block<q8_32>>, tensor<?x$Wx!lm.block<q8_128>>
+  cmd.yield %0, %1, %2
+      : tensor<?x$Wxf32>, tensor<?x$Wx!lm.block<q8_32>>, tensor<?x$Wx!lm.block<q8_128>>
+}
+)",
+                 {{"W", std::to_string(width)}});
+  Kernels kernels(text, GetParam());
+  const int64_t tokens = 3;
+  for (int64_t width : widths) {
+    SCOPED_TRACE(width);
+    Tensor x = Tensor(ElementType::F32, tokens, width).randomize(random_);
+    for (int64_t j = 0; j < width; ++j)
+      x.set(1, j, j < 128 ? 0.0f : x.at(1, j)); // a block of zeros
+    Tensor alone(ElementType::Q8_128, tokens, width), wide(ElementType::Q8_128, tokens, width);
+    Tensor narrow(ElementType::Q8_32, tokens, width), negative(ElementType::F32, tokens, width);
+    kernels.run("wide_" + std::to_string(width), Step(tokens), {x, alone});
+    kernels.run("both_" + std::to_string(width), Step(tokens), {x, negative, narrow, wide});
+    for (int64_t t = 0; t < tokens; ++t) {
+      const std::vector<float> row(x.row<float>(t), x.row<float>(t) + width);
+      for (const Tensor *tensor : {&alone, &wide, &narrow}) {
+        const QuantizedRow want = quantize(row, tensor->type()), got = readQuantized(*tensor, t);
+        ASSERT_EQ(got.quants, want.quants) << t;
+        ASSERT_EQ(got.scales, want.scales);
+        ASSERT_EQ(got.scaledSums, want.scaledSums);
+        ASSERT_EQ(got.sums, want.sums);
+      }
+      for (int64_t j = 0; j < width; ++j)
+        ASSERT_EQ(negative.at(t, j), -x.at(t, j)) << j;
+    }
+  }
+}
+
 TEST_P(RowsTest, RoundingOfSpecialValues) {
   Kernels kernels(R"(
 cmd.kernel @store grid affine_map<(T) -> (T)> {

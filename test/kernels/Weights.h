@@ -21,6 +21,26 @@ template <typename T> void append(std::vector<std::byte> &bytes, const T &value)
   bytes.insert(bytes.end(), raw, raw + sizeof(T));
 }
 
+/// Source bytes of int4_g128 and their values.
+inline void randomGroups(int64_t count, std::mt19937 &random, std::vector<std::byte> &source,
+                         std::vector<float> &values) {
+  const uint16_t scales[] = {0x2c00, 0x2800, 0x2a66, 0x1000};
+  for (int64_t group = 0; group < count / 128; ++group) {
+    const uint16_t d = scales[random() % 4];
+    const auto zero = static_cast<uint8_t>(random() % 16);
+    append(source, d);
+    append(source, zero);
+    for (int part = 0; part < 4; ++part) {
+      uint8_t bytes[16];
+      for (uint8_t &byte : bytes)
+        append(source, byte = static_cast<uint8_t>(random()));
+      for (int j = 0; j < 32; ++j)
+        values.push_back(halfToFloat(d) *
+                         static_cast<float>((j < 16 ? bytes[j] & 15 : bytes[j - 16] >> 4) - zero));
+    }
+  }
+}
+
 /// Random source bytes in the encoding's checkpoint form, packed by the packer; decoded here.
 inline Weight randomWeight(pack::Encoding encoding, int64_t rows, int64_t cols,
                            std::mt19937 &random) {
@@ -28,7 +48,9 @@ inline Weight randomWeight(pack::Encoding encoding, int64_t rows, int64_t cols,
   std::vector<std::byte> source;
   std::vector<float> values;
   const uint16_t scales[] = {0x2c00, 0x2800, 0x2a66, 0x1000}; // 2^-4, 2^-5, 0.05.., 2^-11
-  for (int64_t i = 0; i < rows * cols; ++i) {
+  if (encoding == pack::Encoding::Int4_G128)
+    randomGroups(rows * cols, random, source, values);
+  for (int64_t i = static_cast<int64_t>(values.size()); i < rows * cols; ++i) {
     if (encoding == pack::Encoding::Float32) {
       values.push_back(normal(random));
       append(source, values.back());

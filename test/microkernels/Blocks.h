@@ -1,4 +1,4 @@
-//===- Blocks.h - GGUF blocks as their description has them ------*- C++ -*-===//
+//===- Blocks.h - blocks of weights as their description has them -*- C++ -*-===//
 //
 // Weights in source form, made at random and read field by field: what tests hold the packed forms
 // and the cores against. The reading shares nothing with the packer.
@@ -22,7 +22,9 @@ struct Source {
 
   bool hasMinimum() const { return encoding == Encoding::Q4_1 || encoding == Encoding::Q4_K; }
   /// Columns that share a scale.
-  int64_t scaleColumns() const { return encoding == Encoding::Q6_K ? 16 : 32; }
+  int64_t scaleColumns() const {
+    return encoding == Encoding::Q6_K ? 16 : encoding == Encoding::Int4_G128 ? 128 : 32;
+  }
 
   /// The scale of column k.
   float d(int64_t k) const {
@@ -59,6 +61,8 @@ struct Source {
       const int high = byte(block(k) + 128 + i / 128 * 32 + i % 32) >> (i % 128 / 32 * 2) & 3;
       return (nibble(block(k) + i / 128 * 64, i % 128, 64) | high << 4) - 32;
     }
+    case Encoding::Int4_G128:
+      return nibble(block(k) + 3 + i / 32 * 16, i % 32, 16) - byte(block(k) + 2);
     default:
       return 0;
     }
@@ -140,6 +144,8 @@ inline std::vector<std::byte> makeWeight(Encoding encoding, int64_t n, int64_t k
           pack::floatToHalf(values[b / static_cast<size_t>(block.bytes) * 2 + i] / 16);
       std::memcpy(source.data() + b + scales.at + 2 * i, &bits, 2);
     }
+    if (encoding == Encoding::Int4_G128)
+      source[b + 2] &= std::byte{15}; // zero points
   }
   return source;
 }

@@ -39,6 +39,8 @@ TEST(Layout, KeepsTheTrueBits) {
   EXPECT_EQ(packedBytes(Encoding::Q5_0, 32, 64), 32u * 64 * 11 / 16);
   EXPECT_EQ(packedBytes(Encoding::Q4_K, 32, 512), 32u * 512 * 9 / 16);
   EXPECT_EQ(packedBytes(Encoding::Q6_K, 32, 512), 32u * 512 * 105 / 128);
+  EXPECT_EQ(packedBytes(Encoding::Int4_G128, 32, 2048), 32u * 2048 * 133 / 256);
+  EXPECT_EQ(panelBytes(Encoding::Int4_G128, 1152), 9u * 1024 + 2 * 320);
   EXPECT_EQ(packedBytes(Encoding::BFloat16, 16, 7), 16u * 8 * 2);
   EXPECT_EQ(packedBytes(Encoding::Float32, 17, 3), 2u * 16 * 3 * 4);
   EXPECT_EQ(panelBytes(Encoding::Q8_0, 32), 576u); // 544, padded to 64
@@ -47,11 +49,13 @@ TEST(Layout, KeepsTheTrueBits) {
 TEST(Layout, UnpackInvertsPack) {
   for (Encoding encoding : kEncodings)
     for (int64_t rows : {1, 15, 16, 17, 40})
-      for (int64_t blocks : {1, 2, 3, 5}) {
+      for (int64_t blocks : {1, 2, 3, 5, 9}) {
         const int64_t cols = blocks * std::max<int64_t>(32, blockSize(encoding).columns);
         const uint64_t rowBytes = sourceRowBytes(encoding, cols);
-        const std::vector<std::byte> source =
+        std::vector<std::byte> source =
             randomBytes(static_cast<size_t>(rows) * rowBytes, static_cast<uint32_t>(rows + cols));
+        for (size_t i = 2; encoding == Encoding::Int4_G128 && i < source.size(); i += 67)
+          source[i] &= std::byte{15}; // zero points
         std::vector<std::byte> packed(packedBytes(encoding, rows, cols), std::byte{0xcd});
         packWeight(encoding, source, rows, cols, packed);
         std::vector<std::byte> row(rowBytes);
@@ -138,6 +142,28 @@ TEST(Layout, PlacesSuperblocksAsDescribed) {
   EXPECT_EQ(quants(3, 2)[64 + 64 + 1 * 4 + 1], std::byte{5});
   EXPECT_EQ(quants(3, 0)[1 * 4 + 1], std::byte{2 << 4});
   EXPECT_EQ(quants(2, 2)[64 + 64 + 1 * 4 + 1], std::byte{10});
+}
+
+TEST(Layout, PlacesGroupsAsDescribed) {
+  const int64_t cols = 10 * 128;
+  std::vector<std::byte> source(sourceRowBytes(Encoding::Int4_G128, cols) * 2);
+  const auto block = [&](int group) { return source.data() + (10 + group) * 67; }; // of row 1
+  block(3)[0] = std::byte{0x11};
+  block(3)[2] = std::byte{5};
+  block(2)[2] = std::byte{9};
+  block(3)[3 + 2 * 16 + 6] = std::byte{0x73}; // columns 64 + 6 (3) and 64 + 22 (7)
+  block(9)[1] = std::byte{0x22};
+  block(9)[2] = std::byte{15};
+  block(9)[3 + 63] = std::byte{0xa1}; // columns 111 (1) and 127 (10)
+  std::vector<std::byte> panel(panelBytes(Encoding::Int4_G128, cols));
+  packPanel(Encoding::Int4_G128, source, 2, cols, panel);
+  EXPECT_EQ(panel[3 * 32 + 2], std::byte{0x11});
+  EXPECT_EQ(panel[256 + 16 + 1], std::byte{0x59});
+  EXPECT_EQ(panel[320 + 3 * 1024 + 2 * 256 + 64 + 1 * 4 + 2], std::byte{0x73});
+  const std::byte *unit = panel.data() + 320 + 8 * 1024;
+  EXPECT_EQ(unit[32 + 2 + 1], std::byte{0x22});
+  EXPECT_EQ(unit[256 + 1], std::byte{0xf0});
+  EXPECT_EQ(unit[320 + 1024 + 3 * 256 + 3 * 64 + 1 * 4 + 3], std::byte{0xa1});
 }
 
 TEST(Quantize, RoundsToNearestEven) {
@@ -240,10 +266,12 @@ TEST(DecodeRow, EqualsGgufDequantization) {
 // Three ways to read the same blocks: the core, the checkpoint's reader, the test's own.
 TEST(DecodeRow, EqualsOtherReadersOfTheBlocks) {
   const std::pair<Encoding, DType> types[] = {
-      {Encoding::Q8_0, DType::Q8_0}, {Encoding::Q4_1, DType::Q4_1}, {Encoding::Q4_0, DType::Q4_0},
-      {Encoding::Q5_0, DType::Q5_0}, {Encoding::Q4_K, DType::Q4_K}, {Encoding::Q6_K, DType::Q6_K}};
+      {Encoding::Q8_0, DType::Q8_0},          {Encoding::Q4_1, DType::Q4_1},
+      {Encoding::Q4_0, DType::Q4_0},          {Encoding::Q5_0, DType::Q5_0},
+      {Encoding::Q4_K, DType::Q4_K},          {Encoding::Q6_K, DType::Q6_K},
+      {Encoding::Int4_G128, DType::Int4_G128}};
   EXPECT_EQ(std::size(types) + 2, std::size(kEncodings));
-  const int64_t rows = 19, cols = 768;
+  const int64_t rows = 19, cols = 1280;
   for (const auto &[encoding, dtype] : types) {
     SCOPED_TRACE(microkernels::encodingName(encoding));
     const std::vector<std::byte> source = makeWeight(encoding, rows, cols, 9);

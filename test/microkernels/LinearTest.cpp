@@ -30,24 +30,26 @@ float fieldFloat(const std::byte *p) {
   return value;
 }
 
-/// One row as KernelAbi.h describes q8<32>.
-void quantizeActivation(const float *x, int64_t k, std::byte *row) {
-  const int64_t blocks = k / L4_Q8_BLOCK;
+/// One row as KernelAbi.h describes q8<32> and q8<128>; `width` is the columns of a block.
+void quantizeActivation(const float *x, int64_t k, int64_t width, std::byte *row) {
+  const int64_t blocks = k / width;
   for (int64_t b = 0; b < blocks; ++b) {
     float largest = 0;
-    for (int64_t i = 0; i < 32; ++i)
-      largest = std::max(largest, std::fabs(x[b * 32 + i]));
+    for (int64_t i = 0; i < width; ++i)
+      largest = std::max(largest, std::fabs(x[b * width + i]));
     int32_t sum = 0;
-    for (int64_t i = 0; i < 32; ++i) {
-      const float scaled = largest == 0 ? 0 : x[b * 32 + i] * (127.0f / largest);
+    for (int64_t i = 0; i < width; ++i) {
+      const float scaled = largest == 0 ? 0 : x[b * width + i] * (127.0f / largest);
       const auto q = static_cast<int8_t>(std::nearbyint(scaled));
-      std::memcpy(row + b * 32 + i, &q, 1);
+      std::memcpy(row + b * width + i, &q, 1);
       sum += q;
     }
     const float scale = largest / 127.0f, scaledSum = scale * static_cast<float>(sum);
-    std::memcpy(row + blocks * 32 + b * 12, &scale, 4);
-    std::memcpy(row + blocks * 32 + b * 12 + 4, &scaledSum, 4);
-    std::memcpy(row + blocks * 32 + b * 12 + 8, &sum, 4);
+    std::byte *block = row + blocks * width + b * (width == 32 ? 12 : 8);
+    std::memcpy(block, &scale, 4);
+    if (width == 32)
+      std::memcpy(block += 4, &scaledSum, 4);
+    std::memcpy(block + 4, &sum, 4);
   }
 }
 
@@ -56,7 +58,8 @@ Rows makeRows(Activation activation, int64_t m, int64_t k, uint32_t seed, float 
   rows.values = randomFloats(static_cast<size_t>(m * k), seed, scale);
   const int64_t used = activation == Activation::F32    ? k * 4
                        : activation == Activation::BF16 ? k * 2
-                                                        : k / 32 * 44;
+                       : activation == Activation::Q8   ? k / 32 * 44
+                                                        : k / 128 * 136;
   rows.stride = (used + 63) / 64 * 64 + 64;
   rows.bytes.assign(static_cast<size_t>(rows.stride * m), std::byte{0xff}); // 0xffff... is a NaN
   for (int64_t i = 0; i < m; ++i) {
@@ -73,7 +76,7 @@ Rows makeRows(Activation activation, int64_t m, int64_t k, uint32_t seed, float 
         x[j] = bfloat16ToFloat(bits);
       }
     } else {
-      quantizeActivation(x, k, row);
+      quantizeActivation(x, k, activation == Activation::Q8 ? 32 : 128, row);
     }
   }
   return rows;
@@ -150,6 +153,23 @@ Expected expectQ8(const std::byte *row, const Source &w, int64_t k) {
   return {y, exact, magnitude * static_cast<double>(3 * blocks + 2) * 0x1p-24};
 }
 
+Expected expectWide(const std::byte *row, const Source &w, int64_t k) {
+  const int64_t groups = k / 128;
+  float y = 0;
+  double exact = 0, magnitude = 0;
+  for (int64_t g = 0; g < groups; ++g) {
+    int dot = 0;
+    for (int64_t i = g * 128; i < g * 128 + 128; ++i)
+      dot += w.quant(i) * static_cast<int8_t>(row[i]);
+    const float scale = fieldFloat(row + groups * 128 + g * 8);
+    y = std::fma(w.d(g * 128) * scale, static_cast<float>(dot), y);
+    const double product = static_cast<double>(w.d(g * 128)) * scale * dot;
+    exact += product;
+    magnitude += std::fabs(product);
+  }
+  return {y, exact, magnitude * static_cast<double>(2 * groups + 2) * 0x1p-24};
+}
+
 /// One weight, activation rows, and what must come out.
 class Problem {
 public:
@@ -195,8 +215,10 @@ public:
         } else {
           const Source w{core_.encoding, source_.data() + static_cast<uint64_t>(j) * rowBytes};
           const float *x = rows_.values.data() + i * k_;
-          const Expected expected = core_.activation == Activation::Q8
-                                        ? expectQ8(rows_.bytes.data() + i * rows_.stride, w, k_)
+          const std::byte *row = rows_.bytes.data() + i * rows_.stride;
+          const Expected expected = core_.activation == Activation::Q8 ? expectQ8(row, w, k_)
+                                    : core_.activation == Activation::Q8_128
+                                        ? expectWide(row, w, k_)
                                     : pairs ? expectPairs(x, w, k_)
                                             : expectFloat(x, w, k_);
           ASSERT_NEAR(got, expected.exact, expected.tolerance + 1e-30) << i << " " << j;
@@ -220,9 +242,10 @@ class Linear : public ::testing::TestWithParam<LinearCore> {};
 TEST_P(Linear, MatchesTheReferencesAtOddSizes) {
   const LinearCore &core = GetParam();
   const std::vector<int64_t> columns =
-      core.kMultiple == 1    ? std::vector<int64_t>{1, 3, 31, 33, 40, 100, 515}
-      : core.kMultiple == 32 ? std::vector<int64_t>{32, 64, 96, 576}
-                             : std::vector<int64_t>{256, 512, 768};
+      core.kMultiple == 1     ? std::vector<int64_t>{1, 3, 31, 33, 40, 100, 515}
+      : core.kMultiple == 32  ? std::vector<int64_t>{32, 64, 96, 576}
+      : core.kMultiple == 128 ? std::vector<int64_t>{128, 256, 896, 1024, 1152}
+                              : std::vector<int64_t>{256, 512, 768};
   forEachLevel([&](const NativeLevel &level) {
     for (int64_t k : columns)
       for (int64_t n : {1, 15, 17})

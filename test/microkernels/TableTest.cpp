@@ -12,6 +12,8 @@ TEST(Table, FindsCoresByOperands) {
   EXPECT_EQ(core->symbol, "l4_linear_q8_q4_1");
   EXPECT_EQ(core->kMultiple, 32);
   EXPECT_EQ(findLinear(Activation::Q8, Encoding::Float32), nullptr);
+  EXPECT_EQ(findLinear(Activation::Q8_128, Encoding::Int4_G128)->kMultiple, 128);
+  EXPECT_EQ(findLinear(Activation::Q8, Encoding::Int4_G128), nullptr);
   EXPECT_EQ(findRow(Encoding::BFloat16)->symbol, "l4_row_bfloat16");
   EXPECT_EQ(findAttention(KvType::Float32)->symbol, "l4_attention_float32");
   EXPECT_EQ(findUnitAttention(KvType::Float32)->symbol, "l4_unit_attention_f32");

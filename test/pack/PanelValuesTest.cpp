@@ -64,15 +64,16 @@ constexpr Encoding allEncodings[] = {
 #include "compiler/microkernels/Table.def"
 };
 constexpr Type types[] = {
-    {Encoding::Float32, DType::F32}, {Encoding::BFloat16, DType::BF16},
-    {Encoding::Q8_0, DType::Q8_0},   {Encoding::Q6_K, DType::Q6_K},
-    {Encoding::Q5_0, DType::Q5_0},   {Encoding::Q4_K, DType::Q4_K},
-    {Encoding::Q4_1, DType::Q4_1},   {Encoding::Q4_0, DType::Q4_0},
+    {Encoding::Float32, DType::F32},         {Encoding::BFloat16, DType::BF16},
+    {Encoding::Q8_0, DType::Q8_0},           {Encoding::Q6_K, DType::Q6_K},
+    {Encoding::Q5_0, DType::Q5_0},           {Encoding::Q4_K, DType::Q4_K},
+    {Encoding::Q4_1, DType::Q4_1},           {Encoding::Q4_0, DType::Q4_0},
+    {Encoding::Int4_G128, DType::Int4_G128},
 };
 
 TEST(PanelValues, EqualGgufDequantization) {
   for (const Type &type : types) {
-    if (type.encoding == Encoding::Float32 || type.encoding == Encoding::BFloat16)
+    if (dtypeInfo(type.dtype).ggmlId < 0 || !isBlockType(type.dtype))
       continue;
     auto file = SafetensorsFile::open(std::string(LLAMA4_TEST_DATA) + "/gguf_blocks/" +
                                       std::string(microkernels::encodingName(type.encoding)) +
@@ -92,7 +93,7 @@ TEST(PanelValues, EqualTheReaderOfCheckpoints) {
   EXPECT_EQ(std::size(types), std::size(allEncodings)) << "one is missing";
   for (const Type &type : types) {
     const int64_t block = microkernels::blockSize(type.encoding).columns;
-    for (int64_t columns : {block, 2 * block, 3 * block, 5 * block}) {
+    for (int64_t columns : {block, 2 * block, 3 * block, 5 * block, 9 * block}) {
       const int64_t rows = 19;
       const std::vector<std::byte> source = makeWeight(type.encoding, rows, columns, 9);
       std::vector<float> wanted(static_cast<size_t>(rows * columns));

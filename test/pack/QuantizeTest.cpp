@@ -8,10 +8,13 @@
 #include "compiler/checkpoint/Dequantize.h"
 #include "compiler/checkpoint/Json.h"
 #include "compiler/pack/Layout.h"
+#include "compiler/pack/lanes/Quantizers.h"
+#include "runtime/format/Half.h"
 #include "runtime/format/Safetensors.h"
 
 #include <gtest/gtest.h>
 
+#include <algorithm>
 #include <cmath>
 #include <cstdlib>
 #include <fstream>
@@ -29,9 +32,10 @@ struct Type {
   Encoding encoding;
   DType dtype;
 };
-constexpr Type kTypes[] = {{Encoding::Q4_0, DType::Q4_0}, {Encoding::Q4_1, DType::Q4_1},
-                           {Encoding::Q5_0, DType::Q5_0}, {Encoding::Q8_0, DType::Q8_0},
-                           {Encoding::Q4_K, DType::Q4_K}, {Encoding::Q6_K, DType::Q6_K}};
+constexpr Type kTypes[] = {{Encoding::Q4_0, DType::Q4_0},          {Encoding::Q4_1, DType::Q4_1},
+                           {Encoding::Q5_0, DType::Q5_0},          {Encoding::Q8_0, DType::Q8_0},
+                           {Encoding::Q4_K, DType::Q4_K},          {Encoding::Q6_K, DType::Q6_K},
+                           {Encoding::Int4_G128, DType::Int4_G128}};
 
 double valueOf(const std::string &name, double z, int i) {
   if (name == "heavy")
@@ -130,17 +134,129 @@ TEST(Quantize, ErrorsAreAtMostTheReferences) {
     checkErrors(kCases[which], makeRows(which), errors.value(kCases[which], nlohmann::json()));
 }
 
-TEST(Quantize, ErrorsOnRowsOfAModelAreAtMostTheReferences) {
-  const nlohmann::json errors = readErrors();
+/// Rows of SmolLM2: a name and values.
+std::vector<std::pair<std::string, std::vector<float>>> modelRows() {
+  std::vector<std::pair<std::string, std::vector<float>>> rows;
   auto file = SafetensorsFile::open(LLAMA4_TEST_DATA "/quantizers/smollm2.safetensors");
-  ASSERT_TRUE(file.ok()) << file.status().message();
-  EXPECT_EQ(file->tensors().size() + std::size(kCases), errors.size());
-  EXPECT_GE(file->tensors().size(), 6u);
+  EXPECT_TRUE(file.ok()) << file.status().message();
+  if (!file.ok())
+    return rows;
   for (const auto &tensor : file->tensors()) {
     std::vector<float> values(size_t{kRows} * kColumns);
     const DType dtype = tensor.name == "token_embd.weight" ? DType::Q8_0 : DType::Q4_1;
-    ASSERT_TRUE(dequantize(dtype, tensor.bytes, values).ok()) << tensor.name;
-    checkErrors(tensor.name, values, errors.value(tensor.name, nlohmann::json()));
+    EXPECT_TRUE(dequantize(dtype, tensor.bytes, values).ok()) << tensor.name;
+    rows.emplace_back(tensor.name, std::move(values));
+  }
+  return rows;
+}
+
+TEST(Quantize, ErrorsOnRowsOfAModelAreAtMostTheReferences) {
+  const nlohmann::json errors = readErrors();
+  const auto rows = modelRows();
+  EXPECT_EQ(rows.size() + std::size(kCases), errors.size());
+  EXPECT_GE(rows.size(), 6u);
+  for (const auto &[name, values] : rows)
+    checkErrors(name, values, errors.value(name, nlohmann::json()));
+}
+
+/// Rows of all kinds, those of 16-bit floats among them.
+std::vector<std::vector<float>> allRows() {
+  std::vector<std::vector<float>> rows;
+  for (size_t which = 0; which < std::size(kCases); ++which)
+    rows.push_back(makeRows(which));
+  for (auto &[name, values] : modelRows())
+    rows.push_back(std::move(values));
+  for (size_t which = 0; which < 3; ++which)
+    for (float &value : rows.emplace_back(rows[which]))
+      value = halfToFloat(floatToHalf(value));
+  return rows;
+}
+
+/// What is compiled for each level of CPU, and the hash of what it makes of allRows().
+struct Leveled {
+  Encoding encoding;
+  Quantizer Quantizers::*quantizer;
+  uint64_t hash;
+};
+constexpr Leveled kLeveled[] = {{Encoding::Q4_0, &Quantizers::q4_0, 1329885334635447129u},
+                                {Encoding::Q4_1, &Quantizers::q4_1, 1506947995166985231u},
+                                {Encoding::Q5_0, &Quantizers::q5_0, 3298187861840570915u},
+                                {Encoding::Q8_0, &Quantizers::q8_0, 10131032876190713515u},
+                                {Encoding::Q4_K, &Quantizers::q4_k, 9860399783936244131u},
+                                {Encoding::Q6_K, &Quantizers::q6_k, 5135805756997471754u}};
+
+/// FNV-1a.
+uint64_t hashOf(std::span<const std::byte> bytes, uint64_t hash) {
+  for (std::byte byte : bytes)
+    hash = (hash ^ static_cast<uint64_t>(byte)) * 0x100000001b3u;
+  return hash;
+}
+
+// Recorded when each value was worked on by itself: whatever makes the quantizers faster leaves
+// every byte as it is. Who makes them better records them again.
+TEST(Quantize, BytesAreThoseRecorded) {
+  for (const Leveled &type : kLeveled) {
+    uint64_t hash = 0xcbf29ce484222325u;
+    for (const std::vector<float> &values : allRows()) {
+      std::vector<std::byte> blocks(sourceRowBytes(type.encoding, kColumns) * kRows);
+      encodeRow(type.encoding, values, blocks);
+      hash = hashOf(blocks, hash);
+    }
+    EXPECT_EQ(hash, type.hash) << microkernels::encodingName(type.encoding);
+  }
+}
+
+/// What one level makes of `blocks` blocks.
+std::vector<std::byte> quantized(const QuantizerLevel &level, const Leveled &type,
+                                 std::span<const float> values, size_t blocks) {
+  const microkernels::BlockSize size = microkernels::blockSize(type.encoding);
+  EXPECT_LE(blocks * static_cast<size_t>(size.columns), values.size());
+  std::vector<std::byte> out(blocks * static_cast<size_t>(size.bytes), std::byte{0xaa});
+  (level.quantizers->*type.quantizer)(values.data(), blocks, out.data());
+  return out;
+}
+
+TEST(Quantize, AllLevelsGiveTheSameBytes) {
+  const QuantizerLevel plain = quantizerLevel(0);
+  for (size_t index = 1; index < kQuantizerLevels; ++index) {
+    const QuantizerLevel level = quantizerLevel(index);
+    if (!level.runsHere)
+      continue;
+    for (const std::vector<float> &values : allRows())
+      for (const Leveled &type : kLeveled) {
+        const size_t blocks =
+            values.size() / static_cast<size_t>(microkernels::blockSize(type.encoding).columns);
+        EXPECT_EQ(quantized(level, type, values, blocks), quantized(plain, type, values, blocks))
+            << level.name << " " << microkernels::encodingName(type.encoding);
+      }
+  }
+}
+
+// Blocks don't depend on those that they are worked on with, nor is anything written behind them.
+TEST(Quantize, AnyNumberOfBlocksAtOnce) {
+  const std::vector<float> values = makeRows(9);
+  for (size_t index = 0; index < kQuantizerLevels; ++index) {
+    const QuantizerLevel level = quantizerLevel(index);
+    if (!level.runsHere)
+      continue;
+    for (const Leveled &type : kLeveled) {
+      const microkernels::BlockSize size = microkernels::blockSize(type.encoding);
+      const std::vector<std::byte> all = quantized(level, type, values, 32);
+      for (size_t first = 0; first < 3; ++first)
+        for (size_t count = 0; count + first <= 19; ++count) {
+          const auto begin = static_cast<size_t>(size.bytes) * first;
+          const std::span<const std::byte> expected =
+              std::span(all).subspan(begin, static_cast<size_t>(size.bytes) * count);
+          // Values of their own: a sanitizer sees what is read behind them.
+          const auto columns = static_cast<size_t>(size.columns);
+          const std::vector<float> part(values.data() + first * columns,
+                                        values.data() + (first + count) * columns);
+          const std::vector<std::byte> some = quantized(level, type, part, count);
+          EXPECT_TRUE(std::ranges::equal(some, expected))
+              << level.name << " " << microkernels::encodingName(type.encoding) << " " << first
+              << " " << count;
+        }
+    }
   }
 }
 

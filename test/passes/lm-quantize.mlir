@@ -47,6 +47,31 @@ func.func @main(%x: tensor<?x64xf32>) -> tensor<?x32xf32> attributes {lm.entry =
 }
 
 // -----
+// ===== Rows whose scales stand for as many columns as those of the weight =====
+// CHECK-LABEL: module attributes {lm.options = {compute = "bfloat16", encoding = "int4_g128", encoding_for
+module attributes {lm.options = {compute = "bfloat16", encoding = "int4_g128", encoding_for = [["b", "q4_0"]]}} {
+// CHECK: lm.param @a : tensor<32x128x!lm.block<int4_g128>>
+lm.param @a : tensor<32x128xbf16> from #lm.source<"a">
+// CHECK: lm.param @b : tensor<32x128x!lm.block<q4_0>>
+lm.param @b : tensor<32x128xbf16> from #lm.source<"b">
+// CHECK: lm.param @c : tensor<32x64x!lm.block<q4_1>>
+lm.param @c : tensor<32x64xbf16> from #lm.source<"c">
+// CHECK-LABEL: func.func @main
+func.func @main(%x: tensor<?x128xf32>) -> (tensor<?x32xf32>, tensor<?x32xf32>) attributes {lm.entry = #lm.entry<"T", bound = 8>} {
+  %a = lm.load_param @a : tensor<32x128xbf16>
+  %b = lm.load_param @b : tensor<32x128xbf16>
+  // One row in both forms.
+  // CHECK-DAG: [[W:%.*]] = lm.quantize_rows %arg0 : tensor<?x128xf32> -> tensor<?x128x!lm.block<q8_128>>
+  // CHECK-DAG: [[N:%.*]] = lm.quantize_rows %arg0 : tensor<?x128xf32> -> tensor<?x128x!lm.block<q8_32>>
+  // CHECK: lm.linear [[W]], {{.*}} tensor<32x128x!lm.block<int4_g128>>
+  %0 = lm.linear %x, %a : tensor<?x128xf32>, tensor<32x128xbf16> -> tensor<?x32xf32>
+  // CHECK: lm.linear [[N]], {{.*}} tensor<32x128x!lm.block<q4_0>>
+  %1 = lm.linear %x, %b : tensor<?x128xf32>, tensor<32x128xbf16> -> tensor<?x32xf32>
+  return %0, %1 : tensor<?x32xf32>, tensor<?x32xf32>
+}
+}
+
+// -----
 // ===== An encoding that is asked for, and the width that forbids it =====
 // CHECK-LABEL: module attributes {lm.options = {compute = "bfloat16", encoding = "q8_0"}}
 module attributes {lm.options = {compute = "bfloat16", encoding = "q8_0"}} {

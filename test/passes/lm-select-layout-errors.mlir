@@ -39,3 +39,10 @@ func.func @main() -> tensor<?x4x64xf32> {
   } -> tensor<?x4x64xf32>
   return %r : tensor<?x4x64xf32>
 }
+
+// -----
+func.func @main(%q: tensor<?x128x!lm.block<q8_32>>, %w: tensor<64x128x!lm.block<int4_g128>>) -> tensor<?x64xf32> {
+  // expected-error @+1 {{no micro-kernel multiplies rows of '!lm.block<q8_32>' with 'tensor<64x128x!lm.block<int4_g128>>'}}
+  %y = lm.linear %q, %w : tensor<?x128x!lm.block<q8_32>>, tensor<64x128x!lm.block<int4_g128>> -> tensor<?x64xf32>
+  return %y : tensor<?x64xf32>
+}

@@ -2,6 +2,8 @@
 
 // CHECK: lm.param @w : tensor<64x64x!lm.block<q4_1>, #target.layout<"panels", 16>>
 lm.param @w : tensor<64x64x!lm.block<q4_1>> from #lm.source<"w">
+// CHECK: lm.param @i : tensor<64x128x!lm.block<int4_g128>, #target.layout<"panels", 16>>
+lm.param @i : tensor<64x128x!lm.block<int4_g128>> from #lm.source<"i">
 // CHECK: lm.param @e : tensor<100x64xbf16, #target.layout<"panels", 16>>
 lm.param @e : tensor<100x64xbf16> from #lm.source<"e">
 // CHECK: lm.param @n : tensor<64xf32, #target.layout<"row", 1>>
@@ -26,4 +28,12 @@ func.func @main(%ids: tensor<?xi32>, %q: tensor<?x64x!lm.block<q8_32>>, %kv: !lm
     lm.yield %i : f32
   } -> tensor<?x64xf32>
   return %x, %a, %r : tensor<?x64xf32>, tensor<?x64xf32>, tensor<?x64xf32>
+}
+
+// CHECK-LABEL: func.func @wide
+func.func @wide(%q: tensor<?x128x!lm.block<q8_128>>) -> tensor<?x64xf32> {
+  %i = lm.load_param @i : tensor<64x128x!lm.block<int4_g128>>
+  // CHECK: lm.linear {{.*}} core <"l4_linear_q8_128_int4_g128", tokens = 64>
+  %y = lm.linear %q, %i : tensor<?x128x!lm.block<q8_128>>, tensor<64x128x!lm.block<int4_g128>> -> tensor<?x64xf32>
+  return %y : tensor<?x64xf32>
 }

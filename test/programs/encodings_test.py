@@ -157,12 +157,39 @@ class Encodings(unittest.TestCase):
                         ("--threads", "1"), ("--threads", "3")):
             np.testing.assert_array_equal(self.logits(*options), whole, str(options))
 
+    def test_groups_of_128(self):
+        """Rows whose scales stand for 128 columns, beside readers of the same row that want others."""
+        path = self.folder / "f32.gguf"
+        write_gguf(path, lambda name: TYPES.F32)
+        policy = ("--quantization-encoding", "int4_g128", "--encoding-for", "q_proj|gate_proj=q4_0",
+                  "--encoding-for", "k_proj=bfloat16")
+        exact = self.interpreted("--checkpoint", path)
+        # Each level rounds attention in its own way, which may move a row's quants.
+        for compute, tolerance in (("float32", 1e-4), ("bfloat16", 5e-2)):
+            with self.subTest(compute=compute):
+                options = (*policy, "--compute", compute)
+                self.compile(path, *options)
+                self.assertEqual(set(self.encodings().values()),
+                                 {"int4_g128", "q4_0", "bfloat16", "float32"})
+                # The interpreter runs what the passes made of the model, with weights as packed.
+                (self.folder / "opt.mlir").write_text(
+                    run("llama4-compile", path, *options, "--dump-phase=lm-opt").stdout)
+                planned = self.interpreted(self.folder / "opt.mlir", "--checkpoint", path)
+                self.assertLess(relative_error(planned, exact), 0.5)
+                for level in cpu_levels():
+                    whole = self.logits("--cpu-level", level)
+                    self.assertLess(relative_error(whole, planned), tolerance, level)
+                for more in (("--prefill-chunk-size", "7"), ("--prefill-chunk-size", "1"),
+                             ("--threads", "1"), ("--threads", "3")):
+                    np.testing.assert_array_equal(self.logits("--cpu-level", level, *more), whole,
+                                                  str(more))
+
     def test_policy(self):
         path = self.folder / "f32.gguf"
         write_gguf(path, lambda name: TYPES.F32)
         exact = self.interpreted("--checkpoint", path)
         errors = {}
-        for encoding in ("q8_0", "q6_k", "q5_0", "q4_k", "q4_1", "q4_0"):
+        for encoding in ("q8_0", "q6_k", "q5_0", "q4_k", "q4_1", "q4_0", "int4_g128"):
             self.compile(path, "--compute", "float32", "--quantization-encoding", encoding)
             self.assertEqual(set(self.encodings().values()), {encoding, "float32"})
             errors[encoding] = relative_error(self.logits(), exact)

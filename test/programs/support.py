@@ -50,7 +50,7 @@ class RandomProgram:
     WIDTHS = [16, 32, 33, 40, 64, 96, 100, 160, 256, 512]
     FORMATS = ["f32", "bf16"]
     # By the columns of a block.
-    BLOCKS = {32: ["q8_0", "q4_1", "q4_0", "q5_0"], 256: ["q4_k", "q6_k"]}
+    BLOCKS = {32: ["q8_0", "q4_1", "q4_0", "q5_0"], 128: ["int4_g128"], 256: ["q4_k", "q6_k"]}
 
     def __init__(self, seed, compute):
         self.random = random.Random(seed)

@@ -220,7 +220,8 @@ TEST_P(Company, SameBits) {
   const auto [checkpoint, encoding] = GetParam();
   // Without experts and with chunked attention and experts; one format of each kind of core.
   const std::string name = std::string(checkpoint) + " " + encoding;
-  const bool quick = name == "llama3-text-tied q4_1" || name == "llama4-text-f32 bfloat16";
+  const bool quick = name == "llama3-text-tied q4_1" || name == "llama3-text-tied int4_g128" ||
+                     name == "llama4-text-f32 bfloat16";
   if (!fullRun() && !quick)
     GTEST_SKIP() << "set LLAMA4_PROMISE_FULL";
   runSchedules(checkpoint, encoding, fullRun() ? 200 : 12);

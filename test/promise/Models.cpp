@@ -21,8 +21,8 @@ bool fullRun() {
 }
 
 std::span<const char *const> allEncodings() {
-  static constexpr const char *names[] = {"float32", "bfloat16", "q8_0", "q6_k",
-                                          "q5_0",    "q4_k",     "q4_1", "q4_0"};
+  static constexpr const char *names[] = {"float32", "bfloat16", "q8_0", "q6_k",     "q5_0",
+                                          "q4_k",    "q4_1",     "q4_0", "int4_g128"};
   return names;
 }
 

@@ -206,6 +206,24 @@ TEST_F(InterpreterTest, QuantizedActivations) {
   EXPECT_EQ(results[2].values[4], 0.490234375f); // 0.49 in bf16
 }
 
+TEST_F(InterpreterTest, ActivationsInBlocksOf128) {
+  // One block of 128 and a tail of 2.
+  std::vector<float> x(130);
+  x[0] = 2.5f, x[127] = -127, x[128] = 2, x[129] = 1;
+  auto results = run(R"(
+    func.func @f(%x: tensor<?x130xf32>) -> tensor<?x130x!lm.block<q8_128>> {
+      %0 = lm.quantize_rows %x : tensor<?x130xf32> -> tensor<?x130x!lm.block<q8_128>>
+      return %0 : tensor<?x130x!lm.block<q8_128>>
+    })",
+                     {{"arg0", rows(1, x)}});
+  ASSERT_EQ(results[0].quants.size(), 256u);
+  EXPECT_EQ(results[0].scales, (std::vector<float>{1.0f, 2.0f / 127.0f}));
+  EXPECT_EQ(results[0].quants[0], 2);
+  EXPECT_EQ(results[0].quants[127], -127);
+  EXPECT_EQ(results[0].quants[129], 64); // 1 * 63.5
+  EXPECT_EQ(results[0].exactRow(0)[129], 64 * static_cast<double>(2.0f / 127.0f));
+}
+
 TEST_F(InterpreterTest, ZeroBlockQuantizesToZero) {
   HostTensor tensor = HostTensor::zeros(Element::Q8_32, {1, 2});
   tensor.store(0, std::vector<float>{0.0f, -0.0f});

@@ -23,14 +23,16 @@ using microkernels::Encoding;
 namespace {
 
 constexpr std::pair<Encoding, DType> encodings[] = {
-    {Encoding::Float32, DType::F32}, {Encoding::BFloat16, DType::BF16},
-    {Encoding::Q8_0, DType::Q8_0},   {Encoding::Q4_1, DType::Q4_1},
-    {Encoding::Q4_0, DType::Q4_0},   {Encoding::Q5_0, DType::Q5_0},
-    {Encoding::Q4_K, DType::Q4_K},   {Encoding::Q6_K, DType::Q6_K}};
+    {Encoding::Float32, DType::F32},        {Encoding::BFloat16, DType::BF16},
+    {Encoding::Q8_0, DType::Q8_0},          {Encoding::Q4_1, DType::Q4_1},
+    {Encoding::Q4_0, DType::Q4_0},          {Encoding::Q5_0, DType::Q5_0},
+    {Encoding::Q4_K, DType::Q4_K},          {Encoding::Q6_K, DType::Q6_K},
+    {Encoding::Int4_G128, DType::Int4_G128}};
 
 /// A few blocks of an encoding.
 int64_t someColumns(Encoding encoding) {
-  return microkernels::blockSize(encoding).columns == 256 ? 768 : 96;
+  const int64_t block = microkernels::blockSize(encoding).columns;
+  return block == 256 ? 768 : block == 128 ? 1152 : 96;
 }
 
 Weight matrix(Encoding encoding, uint64_t rows, uint64_t columns) {

@@ -181,6 +181,10 @@ void fillActivations(Activation activation, std::byte *rows, int64_t m, int64_t 
     if (activation == Activation::Q8)
       for (int64_t b = 0; b < k / 32; ++b)
         std::memcpy(row + k + b * int64_t{sizeof(block)}, &block, sizeof(block));
+    const l4_q8_wide_block wide = {0.01f, 1};
+    if (activation == Activation::Q8_128)
+      for (int64_t b = 0; b < k / 128; ++b)
+        std::memcpy(row + k + b * int64_t{sizeof(wide)}, &wide, sizeof(wide));
   }
 }
 
@@ -194,7 +198,8 @@ void benchLinear(const NativeLevel &level, const LinearCore &core, int64_t m, in
   const int64_t panels = m < 64 && !cached ? (int64_t{256} << 20) / panel : cached ? 4 : 64;
   const int64_t stride = core.activation == Activation::F32    ? k * 4
                          : core.activation == Activation::BF16 ? k * 2
-                                                               : (k / 32 * 44 + 63) / 64 * 64;
+                         : core.activation == Activation::Q8   ? (k / 32 * 44 + 63) / 64 * 64
+                                                               : (k / 128 * 136 + 63) / 64 * 64;
   fillActivations(core.activation, acts.data(), m, stride, k);
   const int64_t outStride = panels * kPanelRows;
   const double seconds = bestSeconds([&] {
@@ -206,10 +211,9 @@ void benchLinear(const NativeLevel &level, const LinearCore &core, int64_t m, in
   const double bytes = 1e-9 * static_cast<double>(panels * panel) / seconds;
   const bool pairs = limits.pairMacs > 0 && core.activation == Activation::BF16 &&
                      core.encoding == Encoding::BFloat16;
-  const double peak = core.activation == Activation::Q8 ? limits.integerMacs
-                      : pairs                           ? limits.pairMacs
-                                                        : limits.floatMacs;
-  std::printf("%-19s %-24s %5ld %4ld %8.1f %5.0f %% %8.1f %5.0f %%\n",
+  const bool integers = core.activation == Activation::Q8 || core.activation == Activation::Q8_128;
+  const double peak = integers ? limits.integerMacs : pairs ? limits.pairMacs : limits.floatMacs;
+  std::printf("%-19s %-27s %5ld %4ld %8.1f %5.0f %% %8.1f %5.0f %%\n",
               std::string(level.level->name).c_str(), std::string(core.symbol).c_str(), k, m, macs,
               100 * macs / peak, bytes, 100 * bytes / limits.bytes);
 }
@@ -326,7 +330,7 @@ void benchLevel(const NativeLevel &level, const Options &options) {
   if (limits.pairMacs > 0)
     std::printf("%s: vdpbf16ps %.1f GMAC/s\n", std::string(level.level->name).c_str(),
                 limits.pairMacs);
-  std::printf("%-19s %-24s %5s %4s %8s %7s %8s %7s\n", "level", "core", "K", "m", "GMAC/s", "peak",
+  std::printf("%-19s %-27s %5s %4s %8s %7s %8s %7s\n", "level", "core", "K", "m", "GMAC/s", "peak",
               "GB/s", "read");
   for (const LinearCore &core : linearCores()) {
     if (core.symbol.find(options.core) == std::string_view::npos)

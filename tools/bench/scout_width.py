@@ -58,7 +58,7 @@ def main():
     weights = options.layers * (2 * 3 * hidden * inner + 2 * hidden * hidden + 2 * 1024 * hidden
                                 + 16 * hidden * 4) + config["vocab_size"] * hidden
     bits = {"float32": 32, "bfloat16": 16, "q8_0": 8.5, "q6_k": 6.5625, "q5_0": 5.5, "q4_k": 4.5,
-            "q4_1": 5, "q4_0": 4.5}[options.encoding]
+            "q4_1": 5, "q4_0": 4.5, "int4_g128": 4.15625}[options.encoding]
     if seconds > options.seconds or read > weights * bits / 8 * 1.02:
         sys.exit("too slow, or more experts read than the one that a token chose")
 

@@ -61,7 +61,8 @@ MLIR_FREE = tuple(f"dialects/lm/{name}" for name in (
 # The only rooms that name an instruction set; the device finds out which one the machine has.
 WITH_INTRINSICS = ("compiler/microkernels", "compiler/target",
                    "runtime/device/cpu/ProbeKernels.cpp")  # rates of instructions
-WITH_CPUID = WITH_INTRINSICS + ("runtime/device/cpu", "tools/bench", "test")
+WITH_CPUID = WITH_INTRINSICS + ("runtime/device/cpu", "tools/bench", "test",
+                                "compiler/pack/lanes/Quantizers.cpp")  # which of them to call
 
 INCLUDE = re.compile(r'^\s*(?:#\s*)?include\s+(["<])([^">]+)[">]')
 MLIR = re.compile(r"^(mlir|llvm|lld|clang)(-c)?/")

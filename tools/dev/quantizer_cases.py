@@ -3,7 +3,8 @@
 
 Writes errors.json: {case: {encoding: root mean square error}}. The error is the smaller one of the
 package `gguf` (which knows the simple encodings) and of llama.cpp's own library without importance
-weights, both decoded by `gguf`. Rows are made by make_rows(), which test/pack/QuantizeTest.cpp
+weights, both decoded by `gguf`; of int4_g128 that of plain rounding, as checkpoints of such groups
+are often made. Rows are made by make_rows(), which test/pack/QuantizeTest.cpp
 repeats operation by operation; rows of a model are read from SmolLM2-135M-Instruct.Q4_1.gguf, whose
 blocks go to smollm2.safetensors as they are.
 
@@ -84,12 +85,24 @@ def rms(rows, packed, dtype):
     return float(np.sqrt(np.mean((decoded.astype(np.float64) - rows.astype(np.float64)) ** 2)))
 
 
+def plain_groups(rows):
+    """Groups of 128 rounded to 16 steps of a float16 scale, from the least value or 0 to the largest."""
+    groups = rows.reshape(-1, 128)
+    least, largest = np.minimum(groups.min(1), 0), np.maximum(groups.max(1), 0)
+    scale = ((largest - least) / np.float32(15)).astype(np.float16).astype(np.float32)[:, None]
+    inverse = np.divide(1, scale, out=np.zeros_like(scale), where=scale != 0)
+    zero = np.clip(np.rint(-least[:, None] * inverse), 0, 15)
+    decoded = (np.clip(np.rint(groups * inverse), -zero, 15 - zero) * scale).reshape(rows.shape)
+    return float(np.sqrt(np.mean((decoded.astype(np.float64) - rows.astype(np.float64)) ** 2)))
+
+
 def errors_of(library, rows):
     errors = {}
     for name, dtype in TYPES.items():
         errors[name] = rms(rows, ggml_quantize(library, rows, dtype), dtype)
         if not name.endswith("_k"):
             errors[name] = min(errors[name], rms(rows, gguf.quants.quantize(rows, dtype), dtype))
+    errors["int4_g128"] = plain_groups(rows)
     return errors
 
 

@@ -38,8 +38,8 @@ static cl::list<std::string> targets("target", cl::CommaSeparated,
                                      cl::cat(category));
 static cl::opt<std::string> encoding(
     "quantization-encoding",
-    cl::desc("Format of all matrices: float32, bfloat16, q8_0, q6_k, q5_0, q4_k, q4_1 or q4_0; "
-             "default: as stored"),
+    cl::desc("Format of all matrices: float32, bfloat16, q8_0, q6_k, q5_0, q4_k, q4_1, q4_0 or "
+             "int4_g128; default: as stored"),
     cl::cat(category));
 static OtherName quantization("quantization", encoding, "Same as --quantization-encoding",
                               category);
@@ -158,9 +158,9 @@ static cl::opt<bool> verbose("v", cl::desc("Print times and sizes"), cl::cat(cat
 /// The options with a closed list of values.
 static const Choices &choices() {
   static const std::vector<std::string> types = {"bfloat16", "float32"},
-                                        encodings = {"as-stored", "float32", "bfloat16",
-                                                     "q8_0",      "q6_k",    "q5_0",
-                                                     "q4_k",      "q4_1",    "q4_0"};
+                                        encodings = {"as-stored", "float32",  "bfloat16", "q8_0",
+                                                     "q6_k",      "q5_0",     "q4_k",     "q4_1",
+                                                     "q4_0",      "int4_g128"};
   static const Choices list = {{&compute, types},
                                {&kvType, types},
                                {&encoding, encodings},

@@ -8,7 +8,7 @@
 
 #include "compiler/microkernels/cpu/Attention.h"
 #include "compiler/microkernels/cpu/Group.h"
-#include "compiler/microkernels/cpu/Linear.h"
+#include "compiler/microkernels/cpu/LinearG.h"
 #include "compiler/microkernels/cpu/RowAttention.h"
 
 extern "C" {

@@ -23,7 +23,8 @@
 /// out[i * out_stride + r] = dot product of activation row i with weight row r of the panel, for
 /// i < m (m >= 1) and r < 16. Overwrites. `out_stride` counts floats, `act_stride` bytes between
 /// activation rows, `panel` is one panel of compiler/pack/Layout.h, `k` is the true K. Activation
-/// rows: F32 float[k], BF16 uint16[k] (nothing is read beyond k), Q8 the q8<32> row of KernelAbi.h.
+/// rows: F32 float[k], BF16 uint16[k] (nothing is read beyond k), Q8 and Q8_128 the q8<32> and
+/// q8<128> rows of KernelAbi.h.
 #define L4_LINEAR_PARAMETERS                                                                       \
   (float *out, int64_t out_stride, const void *act, int64_t act_stride, const void *panel,         \
    int64_t m, int64_t k)

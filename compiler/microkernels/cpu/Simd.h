@@ -63,6 +63,8 @@ L4_INLINE I sumQuads(const I x[4]) {
   return addInt(_mm512_unpacklo_epi64(low, high), _mm512_unpackhi_epi64(low, high));
 }
 L4_INLINE void storeInt(void *p, I x) { _mm512_storeu_si512(p, x); }
+/// Products of 16-bit numbers, added in pairs to 32 bits.
+L4_INLINE I addPairs(I a, I b) { return _mm512_madd_epi16(a, b); }
 /// Four products each of unsigned bytes `a` and signed bytes `b`, added up exactly; a is at most
 /// 64.
 L4_INLINE I dotQuads(I a, I b) { return _mm512_dpbusd_epi32(_mm512_setzero_si512(), a, b); }
@@ -207,7 +209,6 @@ L4_INLINE F loadBf16(const uint16_t *p) {
 /// Products of unsigned bytes `a` and signed bytes `b`, added in pairs to 16 bits (saturating).
 L4_INLINE I dotPairs(I a, I b) { return _mm256_maddubs_epi16(a, b); }
 L4_INLINE I addShort(I a, I b) { return _mm256_add_epi16(a, b); }
-/// Products of 16-bit numbers, added in pairs to 32 bits.
 L4_INLINE I addPairs(I a, I b) { return _mm256_madd_epi16(a, b); }
 #endif
 

@@ -5,6 +5,14 @@
 lm.param @w : tensor<4x40x!lm.block<q4_1>> from #lm.source<"w">
 
 // -----
+// expected-error @+1 {{rows of a multiple of 128 columns}}
+lm.param @w : tensor<4x64x!lm.block<int4_g128>> from #lm.source<"w">
+
+// -----
+// expected-error @+1 {{elements are '!lm.block<q8_128>', expected f32, bf16 or blocks of weights}}
+lm.param @w : tensor<4x128x!lm.block<q8_128>> from #lm.source<"w">
+
+// -----
 // expected-error @+1 {{elements are 'i32', expected f32, bf16 or blocks of weights such as !lm.block<q8_0>}}
 lm.param @w : tensor<4x32xi32> from #lm.source<"w">
 
@@ -61,7 +69,7 @@ func.func @f(%x: tensor<?x64xf32>, %w: tensor<32x64xf32>) {
 
 // -----
 func.func @f(%x: tensor<?x64xf32>, %w: tensor<32x64xf32>) {
-  // expected-error @+1 {{result elements are '!lm.block<q8_0>', expected f32, bf16 or !lm.block<q8_32>}}
+  // expected-error @+1 {{result elements are '!lm.block<q8_0>', expected f32, bf16, !lm.block<q8_32> or !lm.block<q8_128>}}
   %0 = lm.linear %x, %w : tensor<?x64xf32>, tensor<32x64xf32> -> tensor<?x32x!lm.block<q8_0>>
   return
 }
@@ -140,7 +148,7 @@ func.func @f(%x: tensor<?x64xf32>, %kv: !lm.kv_layer<kind = 0, heads = 2, dim = 
 
 // -----
 func.func @f(%x: tensor<?x64xf32>) {
-  // expected-error @+1 {{result elements are '!lm.block<q4_1>', expected bf16 or !lm.block<q8_32>}}
+  // expected-error @+1 {{result elements are '!lm.block<q4_1>', expected bf16, !lm.block<q8_32> or !lm.block<q8_128>}}
   %0 = lm.quantize_rows %x : tensor<?x64xf32> -> tensor<?x64x!lm.block<q4_1>>
   return
 }

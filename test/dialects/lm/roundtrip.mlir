@@ -85,6 +85,8 @@ func.func @step(%ids: tensor<?xi32> {lm.name = "ids", lm.role = "ids"},
     lm.kv_put key %c into %l, %batch : !layer
     lm.yield %rh : f32
   } -> tensor<?x64xf32>
+  // CHECK: lm.quantize_rows %{{.*}} : tensor<?x64xf32> -> tensor<?x64x!lm.block<q8_128>>
+  %qw = lm.quantize_rows %r : tensor<?x64xf32> -> tensor<?x64x!lm.block<q8_128>>
   // CHECK: lm.quantize_rows %{{.*}} : tensor<?x64xf32> -> tensor<?x64x!lm.block<q8_32>>
   %qz = lm.quantize_rows %r : tensor<?x64xf32> -> tensor<?x64x!lm.block<q8_32>>
   return %qz : tensor<?x64x!lm.block<q8_32>>

@@ -98,7 +98,7 @@ cmd.kernel @bf16 grid affine_map<(T) -> (T)> {
 }
 
 // ===== A quantized result takes chunks of one block =====
-// 64 columns are two blocks: quants at 0, scales at 64, scaled sums at 72, sums at 80.
+// 64 columns are two blocks: quants at 0, from 64 on a scale, scaled sum and sum of each.
 // CHECK-LABEL: llvm.func @quantize(
 // CHECK:         scf.for
 // CHECK:           %[[V:.*]] = llvm.load %{{.*}} -> vector<32xf32>
@@ -108,8 +108,8 @@ cmd.kernel @bf16 grid affine_map<(T) -> (T)> {
 // CHECK:           vector.reduction <add>, %[[Q]]
 // CHECK:           %[[BYTES:.*]] = arith.trunci %[[Q]] : vector<32xi32> to vector<32xi8>
 // CHECK:           llvm.store %[[BYTES]]
+// CHECK:           llvm.getelementptr %{{.*}}[4]
 // CHECK:           llvm.getelementptr %{{.*}}[8]
-// CHECK:           llvm.getelementptr %{{.*}}[16]
 cmd.kernel @quantize grid affine_map<(T) -> (T)> {
 ^bb0(%x: tensor<?x64xf32>):
   %0 = lm.row 64 {
@@ -117,6 +117,28 @@ cmd.kernel @quantize grid affine_map<(T) -> (T)> {
     lm.yield %a : f32
   } -> tensor<?x64x!lm.block<q8_32>>
   cmd.yield %0 : tensor<?x64x!lm.block<q8_32>>
+}
+
+// ===== Blocks of 128 and of 32 columns of one value: a chunk of the larger holds four of the other =====
+// 192 columns are two blocks of 128 (the second one cut) and six of 32.
+// CHECK-LABEL: llvm.func @quantize_wide(
+// CHECK:         scf.for
+// CHECK:           %[[V:.*]] = llvm.load %{{.*}} -> vector<128xf32>
+// CHECK:           arith.fptosi {{.*}} : vector<128xf32> to vector<128xi32>
+// CHECK:           llvm.store {{.*}} : vector<128xi8>
+// CHECK-COUNT-4:   llvm.store {{.*}} : vector<32xi8>
+// CHECK-NOT:       llvm.store {{.*}} : vector<32xi8>
+// The rest: half a block of 128, two of 32.
+// CHECK:         llvm.store {{.*}} : vector<128xi8>
+// CHECK-COUNT-2: llvm.store {{.*}} : vector<32xi8>
+// CHECK-NOT:     llvm.store {{.*}} : vector<32xi8>
+cmd.kernel @quantize_wide grid affine_map<(T) -> (T)> {
+^bb0(%x: tensor<?x192xf32>):
+  %0, %1 = lm.row 192 {
+    %a = lm.element %x : tensor<?x192xf32>
+    lm.yield %a, %a : f32, f32
+  } -> tensor<?x192x!lm.block<q8_128>>, tensor<?x192x!lm.block<q8_32>>
+  cmd.yield %0, %1 : tensor<?x192x!lm.block<q8_128>>, tensor<?x192x!lm.block<q8_32>>
 }
 
 // ===== Column maps: contiguous where that can be proved =====

@@ -1,0 +1,109 @@
+//===- LinearG.h - a panel times tokens, a scale for 128 columns -*- C++ -*-===//
+//
+// Rows in 8 bits whose scales stand for as many columns as those of the weight (EncodingsG.h): the
+// floating-point part of a product is a fourth of what it is with blocks of 32. Per group of 128
+//   y = fma(d * scale, dot, y)
+// where `dot` is the exact dot product of int8 with quants minus their zero point. It starts from
+// minus the zero point times the sum of the int8, which is one multiplication of 16-bit numbers.
+// This order is the same for all tiles.
+//
+//===----------------------------------------------------------------------===//
+#ifndef LLAMA4_COMPILER_MICROKERNELS_CPU_LINEARG_H
+#define LLAMA4_COMPILER_MICROKERNELS_CPU_LINEARG_H
+
+#include "compiler/microkernels/cpu/EncodingsG.h"
+#include "compiler/microkernels/cpu/Linear.h"
+
+namespace {
+
+/// Rows q8<128> of KernelAbi.h.
+struct Q8_128 {
+  template <class E> static constexpr int kMaxTile = kHalves == 1 ? 8 : 4;
+
+  /// As in Q8: one token takes all its rows in one pass over the panel.
+  template <class E, int T> static L4_MEMBER void tile(const LinearArgs &args) {
+    constexpr int kTogether = T == 1 ? kHalves : 1;
+#pragma clang loop unroll(disable)
+    for (int half = 0; half < kHalves; half += kTogether)
+      rows<E, T, kTogether>(args, half);
+  }
+
+  /// The rows of `N` vectors, from vector `first` on.
+  template <class E, int T, int N> static L4_MEMBER void rows(const LinearArgs &args, int first) {
+    const int64_t groups = args.k / L4_Q8_WIDE_BLOCK;
+    const uint8_t *blocks = args.act + groups * L4_Q8_WIDE_BLOCK;
+    F y[N][T] = {};
+    for (int64_t g = 0; g < groups; ++g) {
+      const typename E::Group group(args.panel, g);
+      if constexpr (T > kStreamTokens)
+        group.prefetchAt(E::panelBytes(args.k));
+#pragma unroll
+      for (int n = 0; n < N; ++n)
+        addGroup<E, T>(y[n], args, group, first + n, g,
+                       blocks + g * static_cast<int64_t>(sizeof(l4_q8_wide_block)));
+    }
+#pragma unroll
+    for (int t = 0; t < T; ++t)
+#pragma unroll
+      for (int n = 0; n < N; ++n)
+        store(args.out + t * args.outStride + (first + n) * kLanes, y[n][t]);
+  }
+
+  /// `block` is where the l4_q8_wide_block of group `g` of the first token lies.
+  template <class E, int T>
+  static L4_MEMBER void addGroup(F (&y)[T], const LinearArgs &args, const typename E::Group &group,
+                                 int half, int64_t g, const uint8_t *block) {
+    // Both factors fit 16 bits; the upper halves of the lanes add 0.
+    const I minus = andInt(subInt(splatInt(0), group.zeroPoint(half)), splatInt(0xffff));
+    I dots[T];
+#pragma unroll
+    for (int t = 0; t < T; ++t)
+      dots[t] = addPairs(minus, splatInt(blockOf(block, args, t).sum));
+    if constexpr (T > kStreamTokens)
+      addParts<E, T>(dots, args, half, g);
+    else
+      addPartsApart<E, T>(dots, args, half, g);
+    const F d = group.d(half);
+#pragma unroll
+    for (int t = 0; t < T; ++t) {
+      const F scale = splat(blockOf(block, args, t).scale);
+      y[t] = fma(mul(d, scale), toFloat(dots[t]), y[t]);
+    }
+  }
+
+  static L4_MEMBER const l4_q8_wide_block &blockOf(const uint8_t *block, const LinearArgs &args,
+                                                   int t) {
+    return *reinterpret_cast<const l4_q8_wide_block *>(block + t * args.actStride);
+  }
+
+  /// dots[t] += the dot products of group `g`, block by block.
+  template <class E, int T>
+  static L4_MEMBER void addParts(I (&dots)[T], const LinearArgs &args, int half, int64_t g) {
+#pragma clang loop unroll(disable)
+    for (int64_t b = g * E::kGroupBlocks; b < (g + 1) * E::kGroupBlocks; ++b)
+      addDots<E, T, 0, 8>(dots, typename E::Block(args.panel, b), half, args.act + b * E::kBlock,
+                          args.actStride);
+  }
+
+  /// The same for few tokens: one chain of sums for each block, so that none waits for another.
+  template <class E, int T>
+  static L4_MEMBER void addPartsApart(I (&dots)[T], const LinearArgs &args, int half, int64_t g) {
+#pragma unroll
+    for (int i = 0; i < E::kGroupBlocks; ++i) {
+      const int64_t b = g * E::kGroupBlocks + i;
+      I own[T];
+#pragma unroll
+      for (int t = 0; t < T; ++t)
+        own[t] = splatInt(0);
+      addDots<E, T, 0, 8>(own, typename E::Block(args.panel, b), half, args.act + b * E::kBlock,
+                          args.actStride);
+#pragma unroll
+      for (int t = 0; t < T; ++t)
+        dots[t] = addInt(dots[t], own[t]);
+    }
+  }
+};
+
+} // namespace
+
+#endif // LLAMA4_COMPILER_MICROKERNELS_CPU_LINEARG_H
