@@ -50,7 +50,7 @@ def LmQuantize : Pass<"lm-quantize", "::mlir::ModuleOp"> {
     that row work reads become f32; the
     weights of a router stay as stored unless a rule names them, and its input f32. With `compute = "bfloat16"` every linear over
     block-quantized weights reads its input through `lm.quantize_rows` to `!lm.block<q8_32>`, over
-    `int4_g128` to `!lm.block<q8_128>`, every linear over bf16 weights to bf16; with `compute = "float32"` (the reference mode) inputs stay
+    `int4_g128`, `q4_k` and `q6_k` to `!lm.block<q8_128>`, every linear over bf16 weights to bf16; with `compute = "float32"` (the reference mode) inputs stay
     f32 and weights are decoded inside the core. A matrix whose width forbids the asked-for format
     takes the next wider one that fits (q4_k: q5_0, q6_k: q8_0, int4_g128: q4_1, then bf16), with a
     remark.

@@ -114,6 +114,8 @@ private:
   void storeResult(mlir::Value result, mlir::Value value, Chunk &chunk);
   void storeQuantized(mlir::Value result, mlir::Value value, Chunk &chunk);
   void storeBlock(mlir::Value result, mlir::Value value, mlir::Value column, int64_t active);
+  void storeSums(mlir::Value block, mlir::Value scale, mlir::Value ints);
+  void storeWideSums(mlir::Value block, mlir::Value scale, mlir::Value ints);
   void putKv(lm::KvPutOp op, mlir::Value value, Chunk &chunk);
   void putKeyPairs(const KvPlace &place, mlir::Value value, Chunk &chunk);
   void putValuePlane(lm::KvLayerType kv, const KvPlace &place, mlir::Value value, Chunk &chunk);

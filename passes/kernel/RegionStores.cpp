@@ -59,22 +59,39 @@ void RegionEmitter::storeBlock(Value result, Value value, Value column, int64_t 
   Value scaled = ir_.make<arith::MulFOp>(value, ir_.splat(inverse, lanes));
   Value ints =
       ir_.make<arith::FPToSIOp>(ir_.vectorOf(lanes, i32), ir_.make<math::RoundEvenOp>(scaled));
-  Value sum = ir_.make<vector::ReductionOp>(vector::CombiningKind::ADD, ints);
   ir_.store(ir_.make<arith::TruncIOp>(ir_.vectorOf(lanes, ir_.b.getI8Type()), ints),
             ir_.at(row, column));
   const bool isWide = lanes == L4_Q8_WIDE_BLOCK;
   const auto bytes = static_cast<int64_t>(isWide ? sizeof(l4_q8_wide_block) : sizeof(l4_q8_block));
   Value place = ir_.mul(ir_.div(column, lanes), bytes);
   Value block = ir_.at(row, ir_.add(place, blocks * lanes));
-  if (isWide) {
-    ir_.store(scale, ir_.at(block, int64_t{offsetof(l4_q8_wide_block, scale)}));
-    ir_.store(sum, ir_.at(block, int64_t{offsetof(l4_q8_wide_block, sum)}));
-    return;
-  }
-  Value scaledSum = ir_.make<arith::MulFOp>(scale, ir_.make<arith::SIToFPOp>(f32, sum));
+  isWide ? storeWideSums(block, scale, ints) : storeSums(block, scale, ints);
+}
+
+/// Fills the l4_q8_block at `block`.
+void RegionEmitter::storeSums(Value block, Value scale, Value ints) {
+  Value sum = ir_.make<vector::ReductionOp>(vector::CombiningKind::ADD, ints);
+  Value scaledSum =
+      ir_.make<arith::MulFOp>(scale, ir_.make<arith::SIToFPOp>(ir_.b.getF32Type(), sum));
   ir_.store(scale, ir_.at(block, int64_t{offsetof(l4_q8_block, scale)}));
   ir_.store(scaledSum, ir_.at(block, int64_t{offsetof(l4_q8_block, scaled_sum)}));
   ir_.store(sum, ir_.at(block, int64_t{offsetof(l4_q8_block, sum)}));
+}
+
+/// Fills the l4_q8_wide_block at `block`.
+void RegionEmitter::storeWideSums(Value block, Value scale, Value ints) {
+  constexpr int64_t parts = std::extent_v<decltype(l4_q8_wide_block::part_sums)>;
+  constexpr int64_t columns = L4_Q8_WIDE_BLOCK / parts;
+  Value sum;
+  for (int64_t part = 0; part < parts; ++part) {
+    SmallVector<int64_t> lanes = llvm::to_vector(llvm::seq(part * columns, (part + 1) * columns));
+    Value own = ir_.make<vector::ReductionOp>(vector::CombiningKind::ADD, ir_.shuffle(ints, lanes));
+    ir_.store(ir_.make<arith::TruncIOp>(ir_.b.getI16Type(), own),
+              ir_.at(block, int64_t{offsetof(l4_q8_wide_block, part_sums)} + part * 2));
+    sum = sum ? ir_.make<arith::AddIOp>(sum, own) : own;
+  }
+  ir_.store(scale, ir_.at(block, int64_t{offsetof(l4_q8_wide_block, scale)}));
+  ir_.store(sum, ir_.at(block, int64_t{offsetof(l4_q8_wide_block, sum)}));
 }
 
 //===----------------------------------------------------------------------===//

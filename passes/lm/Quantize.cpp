@@ -85,15 +85,15 @@ Type getWider(Type element) {
 }
 
 /// The format in which a contraction over weights of type `weight` reads its rows; null for f32.
-/// Scales of rows stand for no more columns than those of the weight, and where they stand for as
-/// many the products of integers are the longest.
+/// Scales of rows stand for no more columns than the floating-point ones of the weight, so that the
+/// products of integers are as long as can be.
 Type getActivationType(Type weight) {
   if (weight.isBF16())
     return weight;
   auto block = dyn_cast<lm::BlockType>(weight);
   if (!block)
     return nullptr;
-  const bool isWide = block.getFormat() == lm::BlockFormat::Int4_G128;
+  const bool isWide = lm::getBlockColumns(block) >= 128;
   return lm::BlockType::get(weight.getContext(),
                             isWide ? lm::BlockFormat::Q8_128 : lm::BlockFormat::Q8_32);
 }

@@ -72,13 +72,14 @@ typedef struct l4_q8_block {
 } l4_q8_block;
 
 /// One row of a `q8<128>` tensor (the same with blocks of 128 columns, for weights whose scales
-/// stand for as many; nb = ceil(K / 128)):
+/// stand for as many, or that have whole numbers for scales; nb = ceil(K / 128)):
 ///   int8 q[128 nb] | l4_q8_wide_block[nb]   padded to 64 bytes
 #define L4_Q8_WIDE_BLOCK 128
 
 typedef struct l4_q8_wide_block {
   float scale;
-  int32_t sum; ///< of the block's q
+  int32_t sum;          ///< of the block's q
+  int16_t part_sums[4]; ///< of those of each 32 columns
 } l4_q8_wide_block;
 
 /// Rows of a mixture of experts that belong to one expert: what one tile of a grouped linear

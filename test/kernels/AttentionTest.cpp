@@ -164,6 +164,7 @@ TEST_P(AttentionTest, PlainAndQuantized) {
         ASSERT_EQ(got.quants, want.quants) << t;
         ASSERT_EQ(got.scales, want.scales);
         ASSERT_EQ(got.sums, want.sums);
+        ASSERT_EQ(got.partSums, want.partSums);
       }
     }
 }

@@ -127,6 +127,10 @@ QuantizedRow quantize(const std::vector<float> &row, ElementType type) {
       int q = i < end ? static_cast<int>(std::nearbyint(row[i] * inverse)) : 0;
       out.quants.push_back(q);
       sum += q;
+      if (block == 128 && (i - begin) % 32 == 0)
+        out.partSums.push_back(0);
+      if (block == 128)
+        out.partSums.back() += q;
     }
     out.scales.push_back(largest / 127.0f);
     out.sums.push_back(sum);
@@ -140,12 +144,13 @@ QuantizedRow readQuantized(const Tensor &tensor, int64_t row) {
   const auto block = static_cast<int64_t>(blockOf(tensor.type()));
   const int64_t blocks = (tensor.columns() + block - 1) / block;
   const int8_t *quants = tensor.row<int8_t>(row);
-  QuantizedRow found = {{quants, quants + block * blocks}, {}, {}, {}};
+  QuantizedRow found = {{quants, quants + block * blocks}, {}, {}, {}, {}};
   for (int64_t b = 0; b < blocks; ++b) {
     if (tensor.type() == ElementType::Q8_128) {
       const auto &at = reinterpret_cast<const l4_q8_wide_block *>(quants + block * blocks)[b];
       found.scales.push_back(at.scale);
       found.sums.push_back(at.sum);
+      found.partSums.insert(found.partSums.end(), at.part_sums, at.part_sums + 4);
       continue;
     }
     const auto &at = reinterpret_cast<const l4_q8_block *>(quants + block * blocks)[b];
@@ -164,10 +169,13 @@ void writeQuantized(Tensor &tensor, int64_t row, const QuantizedRow &values) {
   auto *wide = reinterpret_cast<l4_q8_wide_block *>(quants + block * blocks);
   std::copy(values.quants.begin(), values.quants.end(), quants);
   for (size_t b = 0; b < values.scales.size(); ++b)
-    if (tensor.type() == ElementType::Q8_128)
-      wide[b] = {values.scales[b], values.sums[b]};
-    else
+    if (tensor.type() == ElementType::Q8_128) {
+      wide[b] = {values.scales[b], values.sums[b], {}};
+      for (size_t part = 0; part < 4; ++part)
+        wide[b].part_sums[part] = static_cast<int16_t>(values.partSums[4 * b + part]);
+    } else {
       narrow[b] = {values.scales[b], values.scaledSums[b], values.sums[b]};
+    }
 }
 
 //===----------------------------------------------------------------------===//

@@ -70,6 +70,7 @@ struct QuantizedRow {
   std::vector<float> scales;
   std::vector<float> scaledSums; ///< none in q8_128
   std::vector<int> sums;
+  std::vector<int> partSums; ///< of each 32 columns; none in q8_32
 };
 QuantizedRow readQuantized(const Tensor &tensor, int64_t row);
 /// The definition of KernelAbi.h, in scalar code.

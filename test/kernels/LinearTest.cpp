@@ -151,6 +151,7 @@ cmd.kernel @gate grid affine_map<(T) -> ((T ceildiv 8) * 3)> {
       ASSERT_EQ(got.scales, want.scales);
       ASSERT_EQ(got.scaledSums, want.scaledSums);
       ASSERT_EQ(got.sums, want.sums);
+      ASSERT_EQ(got.partSums, want.partSums);
     }
     // The last row alone gives the same bits.
     Tensor row(ElementType::F32, 1, k), alone(ElementType::F32, 1, n);
@@ -196,6 +197,7 @@ cmd.kernel @wide grid affine_map<(T) -> ((T ceildiv 8) * 3)> {
       ASSERT_EQ(got.quants, want.quants) << t;
       ASSERT_EQ(got.scales, want.scales);
       ASSERT_EQ(got.sums, want.sums);
+      ASSERT_EQ(got.partSums, want.partSums);
     }
   }
 }

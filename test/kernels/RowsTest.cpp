@@ -71,6 +71,7 @@ TEST_P(RowsTest, ResidualNormQuantize) {
       ASSERT_EQ(got.scales, want.scales);
       ASSERT_EQ(got.scaledSums, want.scaledSums);
       ASSERT_EQ(got.sums, want.sums);
+      ASSERT_EQ(got.partSums, want.partSums);
     }
   }
 }
@@ -120,6 +121,7 @@ cmd.kernel @both_$W grid affine_map<(T) -> (T)> {
         ASSERT_EQ(got.scales, want.scales);
         ASSERT_EQ(got.scaledSums, want.scaledSums);
         ASSERT_EQ(got.sums, want.sums);
+        ASSERT_EQ(got.partSums, want.partSums);
       }
       for (int64_t j = 0; j < width; ++j)
         ASSERT_EQ(negative.at(t, j), -x.at(t, j)) << j;
@@ -159,6 +161,7 @@ cmd.kernel @store grid affine_map<(T) -> (T)> {
       EXPECT_EQ(got.quants, want.quants) << t;
       EXPECT_EQ(got.scales, want.scales);
       EXPECT_EQ(got.sums, want.sums);
+      EXPECT_EQ(got.partSums, want.partSums);
     }
     for (int q : got.quants)
       EXPECT_LE(std::abs(q), 127);

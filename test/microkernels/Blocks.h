@@ -21,6 +21,7 @@ struct Source {
   const std::byte *row;
 
   bool hasMinimum() const { return encoding == Encoding::Q4_1 || encoding == Encoding::Q4_K; }
+  bool isSuper() const { return encoding == Encoding::Q4_K || encoding == Encoding::Q6_K; }
   /// Columns that share a scale.
   int64_t scaleColumns() const {
     return encoding == Encoding::Q6_K ? 16 : encoding == Encoding::Int4_G128 ? 128 : 32;
@@ -28,11 +29,8 @@ struct Source {
 
   /// The scale of column k.
   float d(int64_t k) const {
-    if (encoding == Encoding::Q4_K)
-      return half(block(k)) * static_cast<float>(subScale(k).scale);
-    if (encoding == Encoding::Q6_K)
-      return half(block(k) + 208) *
-             static_cast<float>(static_cast<int8_t>(byte(block(k) + 192 + k % 256 / 16)));
+    if (isSuper())
+      return small(k).d * small(k).scale;
     return half(block(k));
   }
   /// What is added to d * q.
@@ -40,8 +38,21 @@ struct Source {
     if (encoding == Encoding::Q4_1)
       return half(block(k) + 2);
     if (encoding == Encoding::Q4_K)
-      return -(half(block(k) + 2) * static_cast<float>(subScale(k).minimum));
+      return -(small(k).dmin * small(k).minimum);
     return 0.0f;
+  }
+  /// Superblocks: the scale and the minimum of their parts, without the superblock's own.
+  struct Small {
+    float d, scale, dmin, minimum;
+  };
+  Small small(int64_t k) const {
+    if (encoding == Encoding::Q4_K) {
+      const SubScale sub = subScale(k);
+      return {half(block(k)), static_cast<float>(sub.scale), half(block(k) + 2),
+              static_cast<float>(sub.minimum)};
+    }
+    const auto scale = static_cast<int8_t>(byte(block(k) + 192 + k % 256 / 16));
+    return {half(block(k) + 208), static_cast<float>(scale), 0, 0};
   }
   /// The whole number that the scale is multiplied with.
   int quant(int64_t k) const {

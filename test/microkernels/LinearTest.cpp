@@ -38,18 +38,22 @@ void quantizeActivation(const float *x, int64_t k, int64_t width, std::byte *row
     for (int64_t i = 0; i < width; ++i)
       largest = std::max(largest, std::fabs(x[b * width + i]));
     int32_t sum = 0;
+    int16_t parts[4] = {};
     for (int64_t i = 0; i < width; ++i) {
       const float scaled = largest == 0 ? 0 : x[b * width + i] * (127.0f / largest);
       const auto q = static_cast<int8_t>(std::nearbyint(scaled));
       std::memcpy(row + b * width + i, &q, 1);
       sum += q;
+      parts[i / 32] = static_cast<int16_t>(parts[i / 32] + q);
     }
     const float scale = largest / 127.0f, scaledSum = scale * static_cast<float>(sum);
-    std::byte *block = row + blocks * width + b * (width == 32 ? 12 : 8);
+    std::byte *block = row + blocks * width + b * (width == 32 ? 12 : 16);
     std::memcpy(block, &scale, 4);
     if (width == 32)
       std::memcpy(block += 4, &scaledSum, 4);
     std::memcpy(block + 4, &sum, 4);
+    if (width == 128)
+      std::memcpy(block + 8, parts, 8);
   }
 }
 
@@ -59,7 +63,7 @@ Rows makeRows(Activation activation, int64_t m, int64_t k, uint32_t seed, float 
   const int64_t used = activation == Activation::F32    ? k * 4
                        : activation == Activation::BF16 ? k * 2
                        : activation == Activation::Q8   ? k / 32 * 44
-                                                        : k / 128 * 136;
+                                                        : k / 128 * 144;
   rows.stride = (used + 63) / 64 * 64 + 64;
   rows.bytes.assign(static_cast<size_t>(rows.stride * m), std::byte{0xff}); // 0xffff... is a NaN
   for (int64_t i = 0; i < m; ++i) {
@@ -127,22 +131,13 @@ Expected expectQ8(const std::byte *row, const Source &w, int64_t k) {
   for (int64_t b = 0; b < blocks; ++b) {
     const float scale = fieldFloat(row + blocks * 32 + b * 12);
     const float scaledSum = fieldFloat(row + blocks * 32 + b * 12 + 4);
-    float parts = 0;
-    for (int64_t first = b * 32; first < b * 32 + 32; first += w.scaleColumns()) {
-      int dot = 0;
-      for (int64_t i = first; i < first + w.scaleColumns(); ++i)
-        dot += w.quant(i) * static_cast<int8_t>(row[i]);
-      if (w.scaleColumns() == 32)
-        y = std::fma(w.d(first) * scale, static_cast<float>(dot), y);
-      else
-        parts = first % 32 == 0 ? w.d(first) * static_cast<float>(dot)
-                                : std::fma(w.d(first), static_cast<float>(dot), parts);
-      const double product = static_cast<double>(w.d(first)) * scale * dot;
-      exact += product;
-      magnitude += std::fabs(product);
-    }
-    if (w.scaleColumns() != 32)
-      y = std::fma(parts, scale, y);
+    int dot = 0;
+    for (int64_t i = b * 32; i < b * 32 + 32; ++i)
+      dot += w.quant(i) * static_cast<int8_t>(row[i]);
+    y = std::fma(w.d(b * 32) * scale, static_cast<float>(dot), y);
+    const double product = static_cast<double>(w.d(b * 32)) * scale * dot;
+    exact += product;
+    magnitude += std::fabs(product);
     if (w.hasMinimum()) {
       y = std::fma(w.m(b * 32), scaledSum, y);
       const double product = static_cast<double>(w.m(b * 32)) * scaledSum;
@@ -161,13 +156,46 @@ Expected expectWide(const std::byte *row, const Source &w, int64_t k) {
     int dot = 0;
     for (int64_t i = g * 128; i < g * 128 + 128; ++i)
       dot += w.quant(i) * static_cast<int8_t>(row[i]);
-    const float scale = fieldFloat(row + groups * 128 + g * 8);
+    const float scale = fieldFloat(row + groups * 128 + g * 16);
     y = std::fma(w.d(g * 128) * scale, static_cast<float>(dot), y);
     const double product = static_cast<double>(w.d(g * 128)) * scale * dot;
     exact += product;
     magnitude += std::fabs(product);
   }
   return {y, exact, magnitude * static_cast<double>(2 * groups + 2) * 0x1p-24};
+}
+
+/// Encodings in superblocks, half of one at a time.
+Expected expectSuper(const std::byte *row, const Source &w, int64_t k) {
+  const int64_t groups = k / 128;
+  float y = 0;
+  double exact = 0, magnitude = 0;
+  for (int64_t g = 0; g < groups; ++g) {
+    const float scale = fieldFloat(row + groups * 128 + g * 16);
+    float scaled = 0;
+    int minima = 0;
+    for (int64_t first = g * 128; first < g * 128 + 128; first += w.scaleColumns()) {
+      int dot = 0, sum = 0;
+      for (int64_t i = first; i < first + w.scaleColumns(); ++i) {
+        const int x = static_cast<int8_t>(row[i]);
+        dot += w.quant(i) * x;
+        sum += x;
+      }
+      const Source::Small small = w.small(first);
+      scaled = std::fma(small.scale, static_cast<float>(dot), scaled);
+      minima += static_cast<int>(small.minimum) * sum;
+      const double product = static_cast<double>(small.d) * small.scale * dot * scale;
+      const double minimum = static_cast<double>(small.dmin) * small.minimum * sum * scale;
+      exact += product - minimum;
+      magnitude += std::fabs(product) + std::fabs(minimum);
+    }
+    const Source::Small small = w.small(g * 128);
+    float value = small.d * scaled;
+    if (w.hasMinimum())
+      value = std::fma(-small.dmin, static_cast<float>(minima), value);
+    y = std::fma(scale, value, y);
+  }
+  return {y, exact, magnitude * static_cast<double>(3 * groups + 10) * 0x1p-24};
 }
 
 /// One weight, activation rows, and what must come out.
@@ -218,7 +246,7 @@ public:
           const std::byte *row = rows_.bytes.data() + i * rows_.stride;
           const Expected expected = core_.activation == Activation::Q8 ? expectQ8(row, w, k_)
                                     : core_.activation == Activation::Q8_128
-                                        ? expectWide(row, w, k_)
+                                        ? (w.isSuper() ? expectSuper : expectWide)(row, w, k_)
                                     : pairs ? expectPairs(x, w, k_)
                                             : expectFloat(x, w, k_);
           ASSERT_NEAR(got, expected.exact, expected.tolerance + 1e-30) << i << " " << j;

@@ -181,7 +181,7 @@ void fillActivations(Activation activation, std::byte *rows, int64_t m, int64_t 
     if (activation == Activation::Q8)
       for (int64_t b = 0; b < k / 32; ++b)
         std::memcpy(row + k + b * int64_t{sizeof(block)}, &block, sizeof(block));
-    const l4_q8_wide_block wide = {0.01f, 1};
+    const l4_q8_wide_block wide = {0.01f, 4, {1, 1, 1, 1}};
     if (activation == Activation::Q8_128)
       for (int64_t b = 0; b < k / 128; ++b)
         std::memcpy(row + k + b * int64_t{sizeof(wide)}, &wide, sizeof(wide));

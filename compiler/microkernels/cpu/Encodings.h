@@ -12,7 +12,6 @@
 //   and
 //                          the block has minima
 //   kQuantBits             block encodings: bits of a stored quant
-//   kTwoScales             block encodings: d(part, half) for each 16 columns of the block
 //   quantGroup(g, half)    block encodings: the stored quants of columns 4g .. 4g + 3, in bytes
 //   kIsBf16                the panel holds pairs of bfloat16: block.pair(p, half)
 //   kTileAvx2              tokens of a float tile whose sums AVX2's 16 registers hold
@@ -149,7 +148,6 @@ struct Q8_0 {
   static constexpr bool kIsBf16 = false;
   static constexpr int kTileAvx2 = 3;
   static constexpr int kOffsetLog2 = 7, kQuantBits = 8;
-  static constexpr bool kTwoScales = false;
   static L4_MEMBER int64_t panelBytes(int64_t k) { return panelAlign(k / 32 * 544); }
 
   struct Block : PairedBlock<512> {
@@ -178,7 +176,6 @@ struct Q4_0 {
   static constexpr bool kIsBf16 = false;
   static constexpr int kTileAvx2 = 3;
   static constexpr int kOffsetLog2 = 3, kQuantBits = 4;
-  static constexpr bool kTwoScales = false;
   static L4_MEMBER int64_t panelBytes(int64_t k) { return panelAlign(k / 32 * 288); }
 
   struct Block : PairedBlock<256> {
@@ -206,7 +203,6 @@ struct Q5_0 {
   static constexpr bool kIsBf16 = false;
   static constexpr int kTileAvx2 = 3;
   static constexpr int kOffsetLog2 = 4, kQuantBits = 5;
-  static constexpr bool kTwoScales = false;
   static L4_MEMBER int64_t panelBytes(int64_t k) { return panelAlign(k / 32 * 352); }
 
   struct Block : PairedBlock<320> {
@@ -239,7 +235,6 @@ struct Q4_1 {
   static constexpr bool kIsBf16 = false;
   static constexpr int kTileAvx2 = 3;
   static constexpr int kOffsetLog2 = -1, kQuantBits = 4;
-  static constexpr bool kTwoScales = false;
   static constexpr int64_t kBlockBytes = 320;
   static L4_MEMBER int64_t panelBytes(int64_t k) { return k / 32 * kBlockBytes; }
 

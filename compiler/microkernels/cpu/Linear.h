@@ -8,9 +8,8 @@
 //           pairs of columns, each one chain of dotPairBf16; the result is even + odd. A last
 //           column alone is the lower half of a pair whose upper half is 0.
 //   8 bits: per block of 32 columns an exact integer dot product, then
-//           y = fma(d * scale, dot, y), and y = fma(m, scaled_sum, y) where the weight has minima;
-//           where each 16 columns have a scale, of two exact dot products
-//           y = fma(fma(d[1], dot[1], d[0] * dot[0]), scale, y).
+//           y = fma(d * scale, dot, y), and y = fma(m, scaled_sum, y) where the weight has minima.
+//           Encodings whose scales stand for more columns, or lie in superblocks: LinearG.h.
 // This order is the same for all tiles.
 //
 // One or two tokens read the panel as one ascending stream, which the machine's own prefetcher
@@ -21,7 +20,7 @@
 #ifndef LLAMA4_COMPILER_MICROKERNELS_CPU_LINEAR_H
 #define LLAMA4_COMPILER_MICROKERNELS_CPU_LINEAR_H
 
-#include "compiler/microkernels/cpu/EncodingsK.h"
+#include "compiler/microkernels/cpu/Encodings.h"
 #include "runtime/format/KernelAbi.h"
 
 namespace {
@@ -243,7 +242,9 @@ L4_INLINE void addDots(I (&dots)[T], const typename E::Block &w, int half, const
 #endif
 }
 
-struct Q8 {
+/// How rows in 8 bits go through a panel. `Rows` has rows<E, T, N>(args, first), which computes the
+/// rows of `N` vectors from vector `first` on.
+template <class Rows> struct Int8Tiles {
   template <class E> static constexpr int kMaxTile = kHalves == 1 ? 8 : 4;
 
   /// One token takes all its rows in one pass over the panel, which comes from memory. More tokens
@@ -252,36 +253,34 @@ struct Q8 {
     constexpr int kTogether = T == 1 ? kHalves : 1;
 #pragma clang loop unroll(disable)
     for (int half = 0; half < kHalves; half += kTogether)
-      rows<E, T, kTogether>(args, half);
+      Rows::template rows<E, T, kTogether>(args, half);
   }
 
-  /// The rows of `N` vectors, from vector `first` on.
-  template <class E, int T, int N> static L4_MEMBER void rows(const LinearArgs &args, int first) {
-    const int64_t blocks = args.k / L4_Q8_BLOCK;
-    const auto *scales = reinterpret_cast<const l4_q8_block *>(args.act + blocks * L4_Q8_BLOCK);
-    F y[N][T] = {};
-    alignas(64) int32_t offsets[T][kSuperParts];
-    for (int64_t b = 0; b < blocks; ++b) {
-      if constexpr (E::kTwoScales)
-        if (b % kSuperBlocks == 0)
-          findOffsets<E, T>(offsets, args.act + b * L4_Q8_BLOCK, args.actStride);
-      const typename E::Block w(args.panel, b);
-      if constexpr (T > kStreamTokens)
-        w.prefetchAt(E::panelBytes(args.k));
-#pragma unroll
-      for (int n = 0; n < N; ++n)
-        if constexpr (E::kTwoScales)
-          addHalves<E, T>(y[n], w, first + n, args.act + b * L4_Q8_BLOCK, args.actStride,
-                          scales + b, offsets, b % kSuperBlocks * 2);
-        else
-          addBlock<E, T>(y[n], w, first + n, args.act + b * L4_Q8_BLOCK, args.actStride,
-                         scales + b);
-    }
+  template <int T, int N>
+  static L4_MEMBER void finish(const LinearArgs &args, int first, const F (&y)[N][T]) {
 #pragma unroll
     for (int t = 0; t < T; ++t)
 #pragma unroll
       for (int n = 0; n < N; ++n)
         store(args.out + t * args.outStride + (first + n) * kLanes, y[n][t]);
+  }
+};
+
+/// Rows q8<32> of KernelAbi.h.
+struct Q8 : Int8Tiles<Q8> {
+  template <class E, int T, int N> static L4_MEMBER void rows(const LinearArgs &args, int first) {
+    const int64_t blocks = args.k / L4_Q8_BLOCK;
+    const auto *scales = reinterpret_cast<const l4_q8_block *>(args.act + blocks * L4_Q8_BLOCK);
+    F y[N][T] = {};
+    for (int64_t b = 0; b < blocks; ++b) {
+      const typename E::Block w(args.panel, b);
+      if constexpr (T > kStreamTokens)
+        w.prefetchAt(E::panelBytes(args.k));
+#pragma unroll
+      for (int n = 0; n < N; ++n)
+        addBlock<E, T>(y[n], w, first + n, args.act + b * L4_Q8_BLOCK, args.actStride, scales + b);
+    }
+    finish<T, N>(args, first, y);
   }
 
   /// What token `t` says of the block; `block` is that of the first.
@@ -308,56 +307,6 @@ struct Q8 {
       y[t] = fma(mul(w.d(half), scale), toFloat(dots[t]), y[t]);
       if constexpr (E::kOffsetLog2 < 0)
         y[t] = fma(w.m(half), splat(blockOf(block, stride, t).scaled_sum), y[t]);
-    }
-  }
-
-  /// Where findOffsets puts part `part` of a superblock.
-  static constexpr int64_t offsetPlace(int64_t part) {
-    const int64_t vector = part / (kLanes / 4);
-    return vector / 4 * kLanes + part % (kLanes / 4) * 4 + vector % 4;
-  }
-
-  /// Minus 2^kOffsetLog2 times the sum of the 16 int8 of each part of a superblock: what dot
-  /// products with stored quants start from. The row's own sums are those of 32 columns. They are
-  /// found here, in a few operations per 256 columns, rather than by a second dot product beside
-  /// each of the first, which would cost as much again.
-  template <class E, int T>
-  static L4_MEMBER void findOffsets(int32_t (&offsets)[T][kSuperParts], const uint8_t *q,
-                                    int64_t stride) {
-    const I factor = splatInt((1 << E::kOffsetLog2) * 0x01010101);
-#pragma unroll
-    for (int t = 0; t < T; ++t)
-#pragma unroll
-      for (int i = 0; i < kSuperParts; i += kLanes) {
-        I dots[4];
-#pragma unroll
-        for (int j = 0; j < 4; ++j)
-          dots[j] = dotQuads(factor, loadInt(q + t * stride + 16 * i + j * kLanes * 4));
-        storeInt(offsets[t] + i, subInt(splatInt(0), sumQuads(dots)));
-      }
-  }
-
-  /// A block of two parts of 16 columns, from part `part` of its superblock on.
-  template <class E, int T>
-  static L4_MEMBER void addHalves(F (&y)[T], const typename E::Block &w, int half, const uint8_t *q,
-                                  int64_t stride, const l4_q8_block *block,
-                                  const int32_t (&offsets)[T][kSuperParts], int64_t part) {
-    I dots[T];
-    F sums[T];
-#pragma unroll
-    for (int t = 0; t < T; ++t)
-      dots[t] = splatInt(offsets[t][offsetPlace(part)]);
-    addDots<E, T, 0, 4>(dots, w, half, q, stride);
-#pragma unroll
-    for (int t = 0; t < T; ++t) {
-      sums[t] = mul(w.d(0, half), toFloat(dots[t]));
-      dots[t] = splatInt(offsets[t][offsetPlace(part + 1)]);
-    }
-    addDots<E, T, 4, 4>(dots, w, half, q, stride);
-#pragma unroll
-    for (int t = 0; t < T; ++t) {
-      sums[t] = fma(w.d(1, half), toFloat(dots[t]), sums[t]);
-      y[t] = fma(sums[t], splat(blockOf(block, stride, t).scale), y[t]);
     }
   }
 };

@@ -5,48 +5,36 @@
 //   y = fma(d * scale, dot, y)
 // where `dot` is the exact dot product of int8 with quants minus their zero point. It starts from
 // minus the zero point times the sum of the int8, which is one multiplication of 16-bit numbers.
-// This order is the same for all tiles.
+// Encodings in superblocks read the same rows (LinearK.h). This order is the same for all tiles.
 //
 //===----------------------------------------------------------------------===//
 #ifndef LLAMA4_COMPILER_MICROKERNELS_CPU_LINEARG_H
 #define LLAMA4_COMPILER_MICROKERNELS_CPU_LINEARG_H
 
 #include "compiler/microkernels/cpu/EncodingsG.h"
-#include "compiler/microkernels/cpu/Linear.h"
+#include "compiler/microkernels/cpu/LinearK.h"
 
 namespace {
 
 /// Rows q8<128> of KernelAbi.h.
-struct Q8_128 {
-  template <class E> static constexpr int kMaxTile = kHalves == 1 ? 8 : 4;
-
-  /// As in Q8: one token takes all its rows in one pass over the panel.
-  template <class E, int T> static L4_MEMBER void tile(const LinearArgs &args) {
-    constexpr int kTogether = T == 1 ? kHalves : 1;
-#pragma clang loop unroll(disable)
-    for (int half = 0; half < kHalves; half += kTogether)
-      rows<E, T, kTogether>(args, half);
-  }
-
-  /// The rows of `N` vectors, from vector `first` on.
+struct Q8_128 : Int8Tiles<Q8_128> {
   template <class E, int T, int N> static L4_MEMBER void rows(const LinearArgs &args, int first) {
-    const int64_t groups = args.k / L4_Q8_WIDE_BLOCK;
-    const uint8_t *blocks = args.act + groups * L4_Q8_WIDE_BLOCK;
+    const uint8_t *blocks = args.act + args.k;
+    constexpr auto kBlockBytes = static_cast<int64_t>(sizeof(l4_q8_wide_block));
     F y[N][T] = {};
-    for (int64_t g = 0; g < groups; ++g) {
-      const typename E::Group group(args.panel, g);
-      if constexpr (T > kStreamTokens)
-        group.prefetchAt(E::panelBytes(args.k));
+    if constexpr (requires { typename E::Super; })
+      for (int64_t s = 0; s < args.k / kSuperColumns; ++s)
+        addSuper<E, T, N>(y, args, first, s, blocks + s * 2 * kBlockBytes);
+    else
+      for (int64_t g = 0; g < args.k / L4_Q8_WIDE_BLOCK; ++g) {
+        const typename E::Group group(args.panel, g);
+        if constexpr (T > kStreamTokens)
+          group.prefetchAt(E::panelBytes(args.k));
 #pragma unroll
-      for (int n = 0; n < N; ++n)
-        addGroup<E, T>(y[n], args, group, first + n, g,
-                       blocks + g * static_cast<int64_t>(sizeof(l4_q8_wide_block)));
-    }
-#pragma unroll
-    for (int t = 0; t < T; ++t)
-#pragma unroll
-      for (int n = 0; n < N; ++n)
-        store(args.out + t * args.outStride + (first + n) * kLanes, y[n][t]);
+        for (int n = 0; n < N; ++n)
+          addGroup<E, T>(y[n], args, group, first + n, g, blocks + g * kBlockBytes);
+      }
+    finish<T, N>(args, first, y);
   }
 
   /// `block` is where the l4_q8_wide_block of group `g` of the first token lies.
@@ -58,7 +46,7 @@ struct Q8_128 {
     I dots[T];
 #pragma unroll
     for (int t = 0; t < T; ++t)
-      dots[t] = addPairs(minus, splatInt(blockOf(block, args, t).sum));
+      dots[t] = addPairs(minus, splatInt(wideBlock(block, args, t).sum));
     if constexpr (T > kStreamTokens)
       addParts<E, T>(dots, args, half, g);
     else
@@ -66,14 +54,9 @@ struct Q8_128 {
     const F d = group.d(half);
 #pragma unroll
     for (int t = 0; t < T; ++t) {
-      const F scale = splat(blockOf(block, args, t).scale);
+      const F scale = splat(wideBlock(block, args, t).scale);
       y[t] = fma(mul(d, scale), toFloat(dots[t]), y[t]);
     }
-  }
-
-  static L4_MEMBER const l4_q8_wide_block &blockOf(const uint8_t *block, const LinearArgs &args,
-                                                   int t) {
-    return *reinterpret_cast<const l4_q8_wide_block *>(block + t * args.actStride);
   }
 
   /// dots[t] += the dot products of group `g`, block by block.

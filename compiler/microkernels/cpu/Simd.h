@@ -65,6 +65,7 @@ L4_INLINE I sumQuads(const I x[4]) {
 L4_INLINE void storeInt(void *p, I x) { _mm512_storeu_si512(p, x); }
 /// Products of 16-bit numbers, added in pairs to 32 bits.
 L4_INLINE I addPairs(I a, I b) { return _mm512_madd_epi16(a, b); }
+L4_INLINE I dotShort(I sum, I a, I b) { return _mm512_dpwssd_epi32(sum, a, b); }
 /// Four products each of unsigned bytes `a` and signed bytes `b`, added up exactly; a is at most
 /// 64.
 L4_INLINE I dotQuads(I a, I b) { return _mm512_dpbusd_epi32(_mm512_setzero_si512(), a, b); }
@@ -210,6 +211,7 @@ L4_INLINE F loadBf16(const uint16_t *p) {
 L4_INLINE I dotPairs(I a, I b) { return _mm256_maddubs_epi16(a, b); }
 L4_INLINE I addShort(I a, I b) { return _mm256_add_epi16(a, b); }
 L4_INLINE I addPairs(I a, I b) { return _mm256_madd_epi16(a, b); }
+L4_INLINE I dotShort(I sum, I a, I b) { return addInt(sum, addPairs(a, b)); }
 #endif
 
 #ifndef L4_BF16

@@ -105,9 +105,9 @@ cmd.kernel @bf16 grid affine_map<(T) -> (T)> {
 // CHECK:           math.absf %[[V]]
 // CHECK:           math.roundeven
 // CHECK:           %[[Q:.*]] = arith.fptosi {{.*}} : vector<32xf32> to vector<32xi32>
-// CHECK:           vector.reduction <add>, %[[Q]]
 // CHECK:           %[[BYTES:.*]] = arith.trunci %[[Q]] : vector<32xi32> to vector<32xi8>
 // CHECK:           llvm.store %[[BYTES]]
+// CHECK:           vector.reduction <add>, %[[Q]]
 // CHECK:           llvm.getelementptr %{{.*}}[4]
 // CHECK:           llvm.getelementptr %{{.*}}[8]
 cmd.kernel @quantize grid affine_map<(T) -> (T)> {
@@ -126,6 +126,11 @@ cmd.kernel @quantize grid affine_map<(T) -> (T)> {
 // CHECK:           %[[V:.*]] = llvm.load %{{.*}} -> vector<128xf32>
 // CHECK:           arith.fptosi {{.*}} : vector<128xf32> to vector<128xi32>
 // CHECK:           llvm.store {{.*}} : vector<128xi8>
+// its sums, each of 32 columns
+// CHECK:           vector.shuffle {{.*}} [0, 1, 2, {{.*}}, 31]
+// CHECK:           vector.reduction <add>, {{.*}} : vector<32xi32> into i32
+// CHECK:           vector.shuffle {{.*}} [96, 97, {{.*}}, 127]
+// CHECK:           llvm.store {{.*}} : i16
 // CHECK-COUNT-4:   llvm.store {{.*}} : vector<32xi8>
 // CHECK-NOT:       llvm.store {{.*}} : vector<32xi8>
 // The rest: half a block of 128, two of 32.
