@@ -59,8 +59,10 @@ def KernelExpandMath : Pass<"kernel-expand-math", "::mlir::ModuleOp"> {
   let description = [{
     There is no library behind a kernel. `math.exp` on f32 becomes 2^n * p(r) with
     n = round(x / ln 2): relative error below 2e-7 over the whole range, 0 and infinity where they
-    belong, NaN stays NaN. `math.tanh` is an odd polynomial near 0 and 1 - 2 / (exp(2x) + 1) beyond.
-    What MLIR knows an approximation for (erf, log, sin, cos) takes that one.
+    belong, NaN stays NaN. Where it is only added to constants of at least 1 (silu, sigmoid), what
+    is below 2^-125 becomes 0, which gives the same sums by fewer operations. `math.tanh` is an odd polynomial near 0 and 1 - 2 / (exp(2x) + 1) beyond.
+    What MLIR knows an approximation for (erf, log, sin, cos) takes that one. Rounding to even and
+    then to i32 becomes one operation, `llvm.intr.lrint`.
 
     ```mlir
     %y = math.exp %x : vector<16xf32>
@@ -69,8 +71,8 @@ def KernelExpandMath : Pass<"kernel-expand-math", "::mlir::ModuleOp"> {
     ...
     ```
   }];
-  let dependentDialects = ["::mlir::arith::ArithDialect", "::mlir::math::MathDialect",
-                           "::mlir::vector::VectorDialect"];
+  let dependentDialects = ["::mlir::LLVM::LLVMDialect", "::mlir::arith::ArithDialect",
+                           "::mlir::math::MathDialect", "::mlir::vector::VectorDialect"];
 }
 
 def KernelToLlvm : Pass<"kernel-to-llvm", "::mlir::ModuleOp"> {

@@ -119,8 +119,10 @@ void RegionEmitter::putKv(lm::KvPutOp op, Value value, Chunk &chunk) {
 void RegionEmitter::putKeyPairs(const KvPlace &place, Value value, Chunk &chunk) {
   Value pair = ir_.mul(chunk.column, L4_PAGE_TOKENS * 2); // bytes of a column's 16 tokens
   Value pointer = ir_.at(place.page, ir_.add(pair, ir_.mul(place.slot, 4)));
-  for (int64_t i = 0; i < chunk.active; ++i)
-    ir_.store(ir_.lane(value, i), ir_.at(pointer, i / 2 * L4_PAGE_TOKENS * 4 + i % 2 * 2));
+  Value pairs =
+      ir_.make<vector::BitCastOp>(ir_.vectorOf(chunk.lanes / 2, ir_.b.getI32Type()), value);
+  for (int64_t i = 0; i < chunk.active / 2; ++i)
+    ir_.store(ir_.lane(pairs, i), ir_.at(pointer, i * L4_PAGE_TOKENS * 4));
 }
 
 /// V, behind K: float32 [head][16 tokens][dim padded to 16], bfloat16 [head][8][padded dim][2].

@@ -11,19 +11,25 @@ namespace {
 
 class MathTest : public LevelTest {
 protected:
-  /// f(x) for all of `inputs`, 256 to a row, by the op `name`.
-  std::vector<float> apply(const std::string &name, const std::vector<float> &inputs) {
+  /// f(x) + addend for all of `inputs`, 256 to a row, by the op `name`; no addition of nothing.
+  std::vector<float> apply(const std::string &name, const std::vector<float> &inputs,
+                           const std::string &addend = "") {
+    const std::string sum =
+        "%c = arith.constant " + addend + " : f32\n%r = arith.addf %y, %c : f32";
     Kernels kernels(fill(R"(
 cmd.kernel @f grid affine_map<(T) -> (T)> {
 ^bb0(%x: tensor<?x256xf32>):
   %0 = lm.row 256 {
     %a = lm.element %x : tensor<?x256xf32>
     %y = $OP %a : f32
-    lm.yield %y : f32
+    $SUM
+    lm.yield $RESULT : f32
   } -> tensor<?x256xf32>
   cmd.yield %0 : tensor<?x256xf32>
 })",
-                         {{"OP", name}}),
+                         {{"OP", name},
+                          {"SUM", addend.empty() ? "" : sum},
+                          {"RESULT", addend.empty() ? "%y" : "%r"}}),
                     GetParam());
     const int64_t rows = (static_cast<int64_t>(inputs.size()) + 255) / 256;
     Tensor x(ElementType::F32, rows, 256), y(ElementType::F32, rows, 256);
@@ -76,6 +82,20 @@ TEST_P(MathTest, ExpAtTheEnds) {
   EXPECT_EQ(values[6], 0.0f);
   EXPECT_NEAR(values[7], std::exp(-100.0), 1.5e-45) << "a denormal";
   EXPECT_TRUE(std::isnan(values[8]));
+}
+
+// A sum with 1 takes another expansion than the exponential alone; the sums are the same.
+TEST_P(MathTest, ExpInSumHasTheSameBits) {
+  std::vector<float> arguments = grid(-110, 95, 200001);
+  for (float end : {std::numeric_limits<float>::infinity(), -std::numeric_limits<float>::infinity(),
+                    -87.336f, -87.0f, 88.72f, 88.73f, 0.0f})
+    arguments.push_back(end);
+  const std::vector<float> alone = apply("math.exp", arguments);
+  const std::vector<float> sums = apply("math.exp", arguments, "1.0");
+  for (size_t i = 0; i < arguments.size(); ++i)
+    ASSERT_EQ(sums[i], alone[i] + 1.0f) << arguments[i];
+  const float nan = std::numeric_limits<float>::quiet_NaN();
+  EXPECT_TRUE(std::isnan(apply("math.exp", {nan}, "1.0")[0]));
 }
 
 TEST_P(MathTest, TanhIsAccurate) {

@@ -16,6 +16,49 @@ func.func @exp(%x: vector<16xf32>) -> vector<16xf32> {
   return %y : vector<16xf32>
 }
 
+// ===== exp that is added to 1: one power of two, whose bits are those of the rounded quotient =====
+// CHECK-LABEL: func.func @sigmoid(
+// CHECK-DAG:     %[[MAGIC:.*]] = arith.constant dense<0x4B40007E> : vector<16xf32>
+// CHECK:         %[[K:.*]] = math.fma %{{.*}}, %{{.*}}, %[[MAGIC]] : vector<16xf32>
+// CHECK-COUNT-8: math.fma
+// CHECK:         arith.bitcast %[[K]] : vector<16xf32> to vector<16xi32>
+// CHECK-NEXT:    arith.shli
+// CHECK-NEXT:    arith.bitcast
+// CHECK-NEXT:    arith.mulf
+// CHECK-NEXT:    arith.addf
+// CHECK-NEXT:    arith.divf
+func.func @sigmoid(%x: vector<16xf32>) -> vector<16xf32> {
+  %one = arith.constant dense<1.0> : vector<16xf32>
+  %e = math.exp %x : vector<16xf32>
+  %s = arith.addf %e, %one : vector<16xf32>
+  %y = arith.divf %one, %s : vector<16xf32>
+  return %y : vector<16xf32>
+}
+
+// ===== exp that is added to less than 1, or used otherwise, keeps its smallest numbers =====
+// CHECK-LABEL: func.func @small(
+// CHECK:         arith.shrsi
+// CHECK:         arith.shrsi
+func.func @small(%x: vector<16xf32>) -> (vector<16xf32>, vector<16xf32>, vector<16xf32>) {
+  %one = arith.constant dense<1.0> : vector<16xf32>
+  %half = arith.constant dense<0.5> : vector<16xf32>
+  %e = math.exp %x : vector<16xf32>
+  %s = arith.addf %e, %half : vector<16xf32>
+  %z = arith.negf %x : vector<16xf32>
+  %f = math.exp %z : vector<16xf32>
+  %t = arith.addf %f, %one : vector<16xf32>
+  return %s, %f, %t : vector<16xf32>, vector<16xf32>, vector<16xf32>
+}
+
+// ===== Rounding to an integer =====
+// CHECK-LABEL: func.func @round(
+// CHECK-NEXT:    llvm.intr.lrint(%{{.*}}) : (vector<16xf32>) -> vector<16xi32>
+func.func @round(%x: vector<16xf32>) -> vector<16xi32> {
+  %r = math.roundeven %x : vector<16xf32>
+  %y = arith.fptosi %r : vector<16xf32> to vector<16xi32>
+  return %y : vector<16xi32>
+}
+
 // ===== Uniform values are scalars =====
 // CHECK-LABEL: func.func @scalar(
 // CHECK-NOT:     math.exp
