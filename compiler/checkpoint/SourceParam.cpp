@@ -31,12 +31,17 @@ Status SourceParam::misfit(const std::string &name, const SourceTensor *found,
                               "; use the checkpoint of this module.");
 }
 
+bool SourceParam::isPlainMatrix() const {
+  return (spec_.shape.size() == 2 || spec_.perExpert) && !spec_.transpose && spec_.firstRow == 0 &&
+         spec_.unpermuteHeads == 0;
+}
+
 Status SourceParam::setExtents() {
   const std::vector<int64_t> &shape = spec_.shape;
   const bool isVector = shape.size() == 1;
   bool fits = !shape.empty() && shape.size() <= 3 && spec_.firstRow >= 0 &&
               !(isVector && (spec_.firstRow > 0 || spec_.transpose)) &&
-              (!spec_.perExpert || shape.size() == 3);
+              (!spec_.perExpert || shape.size() == 3) && (spec_.bits == 0 || isPlainMatrix());
   for (int64_t extent : shape)
     fits = fits && extent >= 1;
   if (!fits)
@@ -112,6 +117,18 @@ Status SourceParam::addScale(const std::string &name, const FindTensor &tensors)
       .in("parameter " + quoteName(spec_.name));
 }
 
+/// The integers, scales and zero points of a matrix.
+Status SourceParam::addPacked(const PackedTensor::Parts &parts, const std::string &source) {
+  if (!parts.packed || !parts.scale || (!parts.zeroPoint && !spec_.zeroPoint.empty()))
+    return misfit(source, parts.packed, "it, its scales and its zero points to be there");
+  Result<PackedTensor> packed = PackedTensor::make(parts, rows_, columns_);
+  if (!packed.ok())
+    return packed.status().in("parameter " + quoteName(spec_.name));
+  packed_.push_back(packed.take());
+  tensors_.push_back(parts.packed);
+  return {};
+}
+
 Result<SourceParam> SourceParam::find(const SourceSpec &spec, const FindTensor &tensors) {
   SourceParam param;
   param.spec_ = spec;
@@ -120,6 +137,13 @@ Result<SourceParam> SourceParam::find(const SourceSpec &spec, const FindTensor &
     auto nameOf = [&](const std::string &name) {
       return spec.perExpert ? expertName(name, matrix) : name;
     };
+    if (spec.bits != 0) {
+      LLAMA4_RETURN_IF_ERROR(param.addPacked(
+          {tensors(nameOf(spec.source)), tensors(nameOf(spec.scale)),
+           spec.zeroPoint.empty() ? nullptr : tensors(nameOf(spec.zeroPoint)), spec.bits},
+          nameOf(spec.source)));
+      continue;
+    }
     LLAMA4_RETURN_IF_ERROR(param.addTensor(nameOf(spec.source), tensors));
     if (!spec.scale.empty())
       LLAMA4_RETURN_IF_ERROR(param.addScale(nameOf(spec.scale), tensors));
@@ -174,11 +198,17 @@ const SourceTensor &SourceParam::tensor(int64_t matrix) const {
   return *tensors_[spec_.perExpert ? static_cast<size_t>(matrix) : 0];
 }
 
+const PackedTensor *SourceParam::packed(int64_t matrix) const {
+  return packed_.empty() ? nullptr : &packed_[spec_.perExpert ? static_cast<size_t>(matrix) : 0];
+}
+
 bool SourceParam::isTorn(int64_t matrix) const {
   return spec_.transpose && isBlockType(tensor(matrix).dtype);
 }
 
 std::optional<DType> SourceParam::storedType(int64_t matrix) const {
+  if (const PackedTensor *integers = packed(matrix))
+    return integers->blockType();
   const bool isPermutedVector = headRows_ > 0 && spec_.shape.size() == 1;
   if (!scales_.empty() || isPermutedVector || isTorn(matrix))
     return std::nullopt;
@@ -299,6 +329,8 @@ Status SourceParam::forRuns(int64_t matrix, int64_t first, int64_t count, size_t
 
 Status SourceParam::readStored(int64_t matrix, int64_t first, int64_t count,
                                std::span<std::byte> out) const {
+  if (const PackedTensor *integers = packed(matrix))
+    return integers->readBlocks(first, count, out);
   const uint64_t width =
       rowBytes(tensor(matrix).dtype, static_cast<uint64_t>(columns_)).value_or(0);
   return forRuns(matrix, first, count, out.size(), static_cast<uint64_t>(count) * width,
@@ -311,6 +343,8 @@ Status SourceParam::readStored(int64_t matrix, int64_t first, int64_t count,
 
 Status SourceParam::readRows(int64_t matrix, int64_t first, int64_t count,
                              std::span<float> out) const {
+  if (const PackedTensor *integers = packed(matrix))
+    return integers->readValues(first, count, out);
   const auto width = static_cast<size_t>(columns_);
   Status status = forRuns(matrix, first, count, out.size(), static_cast<size_t>(count) * width,
                           [&](int64_t row, int64_t rows, int64_t at) {

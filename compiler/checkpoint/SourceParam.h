@@ -9,6 +9,7 @@
 #ifndef LLAMA4_COMPILER_CHECKPOINT_SOURCEPARAM_H
 #define LLAMA4_COMPILER_CHECKPOINT_SOURCEPARAM_H
 
+#include "compiler/checkpoint/PackedTensor.h"
 #include "compiler/checkpoint/SourceTensor.h"
 #include "runtime/base/Status.h"
 
@@ -29,8 +30,10 @@ struct SourceSpec {
   std::vector<int64_t> shape; ///< of the parameter: [K], [N, K] or [E, N, K]
   bool transpose = false;     ///< the two innermost extents are stored swapped
   int64_t firstRow = 0;       ///< the rows are the stored ones from this one on
-  bool perExpert = false;     ///< `*` in source and scale stands for the expert
+  bool perExpert = false;     ///< `*` in source, scale and zeroPoint stands for the expert
   std::string scale = {};     ///< tensor of factors, one per row or one in all; empty = none
+  int64_t bits = 0;           ///< `source` holds packed integers (PackedTensor.h); 0 = it doesn't
+  std::string zeroPoint = {}; ///< tensor of zero points of packed integers; empty = none
 };
 
 /// The tensor of a name, or null; what it returns outlives every SourceParam made with it.
@@ -57,7 +60,7 @@ public:
   bool isTransposed() const { return spec_.transpose; }
   /// The stored type, where the rows of `matrix` are made of stored bytes alone; nothing where
   /// values are computed from them: scaled ones, blocks that lie across the rows, and permuted
-  /// elements of a vector.
+  /// elements of a vector. Packed integers are of the block type that holds them exactly.
   std::optional<DType> storedType(int64_t matrix) const;
   /// Rows [first, first + count) of `matrix` in the type storedType(matrix), which there must be.
   Status readStored(int64_t matrix, int64_t first, int64_t count, std::span<std::byte> out) const;
@@ -66,9 +69,13 @@ public:
 
 private:
   Status setExtents();
+  /// A tensor [N, K] for each matrix, its rows in order.
+  bool isPlainMatrix() const;
   Status addTensor(const std::string &name, const FindTensor &tensors);
   const SourceTensor *flatten(const SourceTensor *tensor);
   Status addScale(const std::string &name, const FindTensor &tensors);
+  Status addPacked(const PackedTensor::Parts &parts, const std::string &source);
+  const PackedTensor *packed(int64_t matrix) const;
   Status misfit(const std::string &name, const SourceTensor *found,
                 const std::string &expected) const;
   /// Where row `row` of permuted heads lies.
@@ -91,6 +98,7 @@ private:
   std::shared_ptr<const SourceTensor> flat_;  ///< a convolution's weight as a matrix
   std::vector<const SourceTensor *> tensors_; ///< of each matrix, or one for all
   std::vector<std::vector<float>> scales_;    ///< as tensors_; empty = none
+  std::vector<PackedTensor> packed_;          ///< as tensors_; empty = none
 };
 
 } // namespace llama4

@@ -169,6 +169,8 @@ SourceSpec getSourceSpec(lm::ParamOp param) {
   source.firstRow = param.getSource().getFirstRow();
   source.perExpert = param.getSource().getPerExpert();
   source.scale = param.getSource().getScale().str();
+  source.bits = param.getSource().getBits();
+  source.zeroPoint = param.getSource().getZeroPoint().str();
   return source;
 }
 

@@ -52,6 +52,10 @@ std::string sourceText(const StoredTensor &stored) {
     text += " from row " + std::to_string(stored.firstRow);
   if (!stored.scale.empty())
     text += " times \"" + stored.scale + "\"";
+  if (stored.bits)
+    text += " packed in " + std::to_string(stored.bits) + " bits";
+  if (!stored.zeroPoint.empty())
+    text += " from zero \"" + stored.zeroPoint + "\"";
   return text;
 }
 

@@ -30,6 +30,8 @@ struct StoredTensor {
   int64_t firstRow = 0;   ///< the stored row (after transpose, of each expert) that is row 0
   bool perExpert = false; ///< rank 3: a tensor per expert, `*` in the names is its number
   std::string scale = {}; ///< tensor of factors, one per row or one in all; empty = none
+  int64_t bits = 0;       ///< of packed integers, then `scale` is for groups; 0 = there are none
+  std::string zeroPoint = {}; ///< tensor of zero points of packed integers; empty = none
 };
 
 /// A weight. `name` is canonical: the tensor's name in the Hugging Face layout.

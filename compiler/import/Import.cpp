@@ -152,9 +152,9 @@ OwningOpRef<ModuleOp> Importer::run() {
 
 void Importer::importParameter(const graph::Parameter &parameter) {
   const graph::StoredTensor &stored = parameter.stored;
-  auto source =
-      lm::SourceAttr::get(builder_.getContext(), stored.source, stored.unpermuteHeads,
-                          stored.transpose, stored.firstRow, stored.perExpert, stored.scale);
+  auto source = lm::SourceAttr::get(builder_.getContext(), stored.source, stored.unpermuteHeads,
+                                    stored.transpose, stored.firstRow, stored.perExpert,
+                                    stored.scale, stored.bits, stored.zeroPoint);
   lm::ParamOp::create(builder_, location(parameter.declared, parameter.name), parameter.name,
                       tensorType(parameter.type), source);
 }

@@ -35,7 +35,8 @@ Result<std::shared_ptr<const HostTensor>> Interpreter::parameter(StringRef name)
   lm::SourceAttr source = op.getSource();
   ParamRequest request{{name.str(), source.getName().str(), source.getUnpermuteHeads(),
                         type.getShape().vec(), source.getTranspose(), source.getFirstRow(),
-                        source.getPerExpert(), source.getScale().str()},
+                        source.getPerExpert(), source.getScale().str(), source.getBits(),
+                        source.getZeroPoint().str()},
                        elementOf(type.getElementType())};
   LLAMA4_ASSIGN_OR_RETURN(HostTensor read, params_.read(request));
   values = std::make_shared<const HostTensor>(std::move(read));

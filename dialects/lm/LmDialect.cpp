@@ -162,13 +162,23 @@ LogicalResult LmDialect::verifyRegionArgAttribute(Operation *op, unsigned, unsig
 }
 
 LogicalResult SourceAttr::verify(function_ref<InFlightDiagnostic()> emitError, StringRef name,
-                                 int64_t unpermuteHeads, bool, int64_t firstRow, bool perExpert,
-                                 StringRef scale) {
+                                 int64_t unpermuteHeads, bool transpose, int64_t firstRow,
+                                 bool perExpert, StringRef scale, int64_t bits,
+                                 StringRef zeroPoint) {
   if (unpermuteHeads < 0 || firstRow < 0)
     return emitError() << "unpermute_heads is " << unpermuteHeads << " and first_row " << firstRow
                        << ", expected at least 0";
+  if (bits != 0 && bits != 4 && bits != 8)
+    return emitError() << "bits is " << bits << ", expected 4 or 8, or 0 for no packed integers";
+  if (bits != 0 && (scale.empty() || transpose || firstRow != 0 || unpermuteHeads != 0))
+    return emitError() << "packed integers need a scale and rows in order, found '" << name
+                       << "' with scale '" << scale << "'";
+  if (bits == 0 && !zeroPoint.empty())
+    return emitError() << "zero_point is '" << zeroPoint << "' without bits of packed integers";
   if (!perExpert)
     return success();
+  if (!zeroPoint.empty() && zeroPoint.count('*') != 1)
+    return emitError() << "per_expert needs one '*' in zero_point, found '" << zeroPoint << "'";
   if (name.count('*') != 1 || (!scale.empty() && scale.count('*') != 1))
     return emitError() << "per_expert needs one '*' in the name of the tensor and of its scale, "
                           "found '"

@@ -146,17 +146,24 @@ def Lm_SourceAttr : AttrDef<Lm_Dialect, "Source"> {
     - `first_row`: the parameter's rows are the stored ones (after `transpose`, of each expert) from
       this one on: `up` behind `gate` in a fused tensor.
     - `per_expert`: a parameter of rank 3 whose matrices are tensors of their own; the one `*` of the
-      name (and of `scale`) stands for the number of the expert.
+      name (and of `scale` and `zero_point`) stands for the number of the expert.
     - `scale`: the tensor by which stored values are multiplied: one number per row, or one in all.
+    - `bits`: the tensor holds packed integers of so many bits (4 or 8), and `scale` a number for
+      each group of neighbouring columns (0 = it does not).
+    - `zero_point`: the tensor of packed integers that are subtracted before that, one for each
+      scale.
   }];
   let parameters = (ins StringRefParameter<"tensor name">:$name,
                         DefaultValuedParameter<"int64_t", "0">:$unpermute_heads,
                         DefaultValuedParameter<"bool", "false">:$transpose,
                         DefaultValuedParameter<"int64_t", "0">:$first_row,
                         DefaultValuedParameter<"bool", "false">:$per_expert,
-                        StringRefParameter<"scale tensor", "\"\"">:$scale);
+                        StringRefParameter<"scale tensor", "\"\"">:$scale,
+                        DefaultValuedParameter<"int64_t", "0">:$bits,
+                        StringRefParameter<"tensor of zero points", "\"\"">:$zero_point);
   let assemblyFormat = [{
-    `<` $name (`,` struct($unpermute_heads, $transpose, $first_row, $per_expert, $scale)^)? `>`
+    `<` $name (`,` struct($unpermute_heads, $transpose, $first_row, $per_expert, $scale, $bits,
+                          $zero_point)^)? `>`
   }];
   let genVerifyDecl = 1;
 }

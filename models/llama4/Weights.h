@@ -20,7 +20,8 @@
 //   feed_forward.shared_expert.gate_proj    ffn_gate_shexp (and up, down)
 //   feed_forward.gate_proj                  ffn_gate       (and up, down; dense layers)
 //
-// Any weight may be stored as FP8 numbers with a scale per row beside it (CompressedTensors.h).
+// Any weight may be stored as FP8 numbers with a scale per row beside it, or as packed integers
+// (CompressedTensors.h).
 //
 //===----------------------------------------------------------------------===//
 #ifndef LLAMA4_MODELS_LLAMA4_WEIGHTS_H

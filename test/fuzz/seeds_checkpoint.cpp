@@ -1,4 +1,5 @@
-// Folders of both families without weights, one with a tensor, one with an index, and GGUF.
+// Folders of both families without weights, one with a tensor, one with an index, one of packed
+// integers, and GGUF.
 #include "test/checkpoint/TestFiles.h"
 #include "test/fuzz/SeedFiles.h"
 
@@ -34,6 +35,52 @@ static std::string ggufWithVocabulary() {
   return b.bytes();
 }
 
+/// A header of safetensors and the bytes behind it.
+struct Tensors {
+  std::string header, data;
+
+  void add(const std::string &name, const char *type, const std::string &shape,
+           const std::string &bytes) {
+    header += (header.empty() ? "{\"" : ",\"") + name + R"(":{"dtype":")" + type +
+              R"(","shape":[)" + shape + R"(],"data_offsets":[)" + std::to_string(data.size()) +
+              "," + std::to_string(data.size() + bytes.size()) + "]}";
+    data += bytes;
+  }
+  std::string file() const {
+    std::string text = header + "}";
+    text.append((64 - text.size() % 64) % 64, ' '); // no byte of the length begins another file
+    return std::string(1, '\0') + test::raw(static_cast<uint64_t>(text.size())) + text + data;
+  }
+};
+
+/// Llama 3 with one layer of width 32, its matrices packed with zero points.
+static std::string packedFolder() {
+  Tensors tensors;
+  const std::string at = "model.layers.0.";
+  tensors.add("model.embed_tokens.weight", "BF16", "16,32", std::string(1024, '\2'));
+  for (const std::string &norm :
+       {at + "input_layernorm", at + "post_attention_layernorm", std::string("model.norm")})
+    tensors.add(norm + ".weight", "BF16", "32", std::string(64, '?'));
+  for (const char *part : {"self_attn.q", "self_attn.k", "self_attn.v", "self_attn.o", "mlp.gate",
+                           "mlp.up", "mlp.down"}) {
+    const std::string name = at + part + "_proj.weight";
+    tensors.add(name + "_packed", "I32", "32,4", std::string(512, 'q'));
+    tensors.add(name + "_scale", "BF16", "32,1", std::string(64, '<'));
+    tensors.add(name + "_zero_point", "I32", "4,1", std::string(16, 'z'));
+    tensors.add(name + "_shape", "I64", "2", test::raw(int64_t{32}) + test::raw(int64_t{32}));
+    tensors.add(name + "_g_idx", "I32", "32", std::string(128, '\0'));
+  }
+  return file('c', R"({"architectures": ["LlamaForCausalLM"], "model_type": "llama",
+ "hidden_size": 32, "intermediate_size": 32, "num_hidden_layers": 1, "num_attention_heads": 1,
+ "num_key_value_heads": 1, "head_dim": 32, "vocab_size": 16, "max_position_embeddings": 64,
+ "rms_norm_eps": 1e-5, "rope_theta": 10000.0, "tie_word_embeddings": true, "bos_token_id": 1,
+ "eos_token_id": 2, "quantization_config": {"quant_method": "compressed-tensors",
+ "format": "pack-quantized", "ignore": ["lm_head"], "config_groups": {"group_0": {
+ "targets": ["Linear"], "weights": {"num_bits": 4, "type": "int", "symmetric": false,
+ "dynamic": false, "strategy": "group", "group_size": 32}}}}})") +
+         file('s', tensors.file());
+}
+
 std::vector<std::string> fuzz::seeds() {
   std::vector<std::string> inputs;
   for (const char *name : {"llama3-text-tied", "llama4-text-f32"}) {
@@ -52,6 +99,7 @@ std::vector<std::string> fuzz::seeds() {
         file('a',
              safetensorsSeed(R"({"a":{"dtype":"F32","shape":[2,3],"data_offsets":[0,24]}})", 24)));
   }
+  inputs.push_back(packedFolder());
   inputs.push_back(file('G', test::llamaGguf().bytes()));
   inputs.push_back(file('G', ggufWithVocabulary()));
   return inputs;

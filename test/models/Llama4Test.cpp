@@ -468,8 +468,10 @@ TEST(Llama4, Fp8ContradictionsAreErrors) {
   } cases[] = {
       {"\"quant_method\": \"compressed-tensors\"", "\"quant_method\": \"other\"",
        "expected compressed-tensors"},
-      {"\"format\": \"float-quantized\"", "\"format\": \"pack-quantized\"",
+      {"\"format\": \"float-quantized\"", "\"format\": \"int-quantized\"",
        "expected float-quantized"},
+      {"\"format\": \"float-quantized\"", "\"format\": \"pack-quantized\"",
+       "found the text \"float\", expected int"},
       {"\"strategy\": \"channel\"", "\"strategy\": \"block\"", "expected channel or tensor"},
       {"\"quantization_config\"", "\"other_config\"", "that quantization_config describes"},
       {"\"ignore\": [", "\"ignore\": [\"model.layers.3.feed_forward.experts.5.up_proj\",",

@@ -2,7 +2,8 @@
 """Ours beside other programs on one GGUF file: prompt and decode, interleaved, as ratios.
 
   tools/bench/compare.py MODEL.gguf [--threads 1,2] [--prompt 512] [--new 128] [--rounds 5]
-      [--depth 0,2048] [--batch 1,8] [--llama-bench PATH]... [--bin build/bin] [--json FILE]
+      [--depth 0,2048] [--batch 1,8] [--encoding E] [--llama-bench PATH]... [--bin build/bin]
+      [--json FILE]
 
 Peers: llama.cpp as the PyPI package llama-cpp-python, built for this machine
 (CMAKE_ARGS=-DGGML_NATIVE=ON pip install --no-binary llama-cpp-python llama-cpp-python); every
@@ -112,6 +113,8 @@ def main():
     parser.add_argument("--depth", default="0")
     parser.add_argument("--batch", default="1")
     parser.add_argument("--rounds", type=int, default=5)
+    parser.add_argument("--encoding", default="as-stored",
+                        help="what ours stores the weights in; others take them as they are")
     parser.add_argument("--llama-bench", action="append", default=[])
     parser.add_argument("--bin", type=pathlib.Path, default=ROOT / "build/bin")
     parser.add_argument("--json", type=pathlib.Path, help="everything that was measured")
@@ -127,7 +130,9 @@ def main():
     with tempfile.TemporaryDirectory() as folder:
         program = folder + "/model.l4x"
         subprocess.run([options.bin / "llama4-compile", options.model, "-o", program, "--target",
-                        "cpu:native"], check=True)
+                        "cpu:native", "--quantization-encoding", options.encoding], check=True)
+        if options.encoding != "as-stored":
+            print(f"ours in {options.encoding}, others as stored", flush=True)
         ours = peers.Ours(options.bin, program)
         print("\n| threads | test | program | tokens/s median (best) | share of its limit | read "
               "GB/s | ours by it, median (min - max) | others |\n|---|---|---|---|---|---|---|---|")

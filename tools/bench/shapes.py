@@ -133,7 +133,8 @@ def add_vocabulary(gguf, writer, size):
     writer.add_tokenizer_model("gpt2")
     writer.add_tokenizer_pre("llama-bpe")
     writer.add_token_list(words)
-    writer.add_token_types([gguf.TokenType.NORMAL] * size)
+    # OpenVINO loads no file without control tokens.
+    writer.add_token_types([gguf.TokenType.NORMAL] * (size - 2) + [gguf.TokenType.CONTROL] * 2)
     writer.add_token_merges(["a b"])
     writer.add_bos_token_id(size - 2)
     writer.add_eos_token_id(size - 1)

@@ -17,6 +17,26 @@ lm.param @w : tensor<32xf32> from #lm.source<"w", transpose = true>
 lm.param @w : tensor<2x4x32xf32> from #lm.source<"w", per_expert = true>
 
 // -----
+// expected-error @+1 {{per_expert needs one '*' in zero_point, found 'z'}}
+lm.param @w : tensor<2x4x32xf32> from #lm.source<"w.*", per_expert = true, scale = "s.*", bits = 4, zero_point = "z">
+
+// -----
+// expected-error @+1 {{bits is 3, expected 4 or 8, or 0 for no packed integers}}
+lm.param @w : tensor<4x32xf32> from #lm.source<"w", scale = "s", bits = 3>
+
+// -----
+// expected-error @+1 {{packed integers need a scale and rows in order, found 'w' with scale ''}}
+lm.param @w : tensor<4x32xf32> from #lm.source<"w", bits = 4>
+
+// -----
+// expected-error @+1 {{packed integers need a scale and rows in order, found 'w' with scale 's'}}
+lm.param @w : tensor<4x32xf32> from #lm.source<"w", first_row = 4, scale = "s", bits = 4>
+
+// -----
+// expected-error @+1 {{zero_point is 'z' without bits of packed integers}}
+lm.param @w : tensor<4x32xf32> from #lm.source<"w", scale = "s", zero_point = "z">
+
+// -----
 // expected-error @+1 {{unpermute_heads is 0 and first_row -1, expected at least 0}}
 lm.param @w : tensor<4x32xf32> from #lm.source<"w", first_row = -1>
 

@@ -8,6 +8,8 @@ lm.temperature_table @temperature {attn_scale = 0.1 : f32, floor_scale = 8192 : 
 lm.param @gate : tensor<4x16x64xbf16> from #lm.source<"e.gate_up", transpose = true>
 // CHECK: lm.param @up : tensor<4x16x64xbf16> from <"e.gate_up", transpose = true, first_row = 16>
 lm.param @up : tensor<4x16x64xbf16> from #lm.source<"e.gate_up", transpose = true, first_row = 16>
+// CHECK: lm.param @packed : tensor<4x16x128x!lm.block<int4_g128>> from <"e.*.weight_packed", per_expert = true, scale = "e.*.weight_scale", bits = 4, zero_point = "e.*.weight_zero_point">
+lm.param @packed : tensor<4x16x128x!lm.block<int4_g128>> from #lm.source<"e.*.weight_packed", per_expert = true, scale = "e.*.weight_scale", bits = 4, zero_point = "e.*.weight_zero_point">
 // CHECK: lm.param @down : tensor<4x64x16xf32> from <"e.*.down.weight", per_expert = true, scale = "e.*.down.weight_scale">
 lm.param @down : tensor<4x64x16xf32> from #lm.source<"e.*.down.weight", per_expert = true, scale = "e.*.down.weight_scale">
 // CHECK: lm.param @blocks : tensor<4x16x64x!lm.block<q8_0>> from <"e.blocks">
