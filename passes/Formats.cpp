@@ -70,7 +70,8 @@ uint32_t llama4::getRowColumns(RankedTensorType type) {
 
 std::optional<uint64_t> llama4::getRowBytes(RankedTensorType type) {
   std::optional<ElementType> element = getElementType(type.getElementType());
-  if (!element || type.getRank() > 3 || type.getEncoding())
+  if (!element || type.getRank() > 3 ||
+      (type.getEncoding() && !isa<target::ZeroAttr>(type.getEncoding())))
     return std::nullopt;
   return rowBytes(*element, getRowColumns(type));
 }

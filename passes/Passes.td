@@ -50,7 +50,7 @@ def LmQuantize : Pass<"lm-quantize", "::mlir::ModuleOp"> {
     that row work reads become f32; the
     weights of a router stay as stored unless a rule names them, and its input f32. With `compute = "bfloat16"` every linear over
     block-quantized weights reads its input through `lm.quantize_rows` to `!lm.block<q8_32>`, over
-    `int4_g128`, `q4_k` and `q6_k` to `!lm.block<q8_128>`, every linear over bf16 weights to bf16; with `compute = "float32"` (the reference mode) inputs stay
+    `int4_g128` to `!lm.block<q8_128>`, every linear over bf16 weights to bf16; with `compute = "float32"` (the reference mode) inputs stay
     f32 and weights are decoded inside the core. A matrix whose width forbids the asked-for format
     takes the next wider one that fits (q4_k: q5_0, q6_k: q8_0, int4_g128: q4_1, then bf16), with a
     remark.
@@ -183,9 +183,14 @@ def LmSelectLayout : Pass<"lm-select-layout", "::mlir::ModuleOp"> {
 def LmSpecialise : Pass<"lm-specialise", "::mlir::ModuleOp"> {
   let summary = "A second step entry for steps of one token per sequence";
   let description = [{
-    Copies `@step` to `@step_decode`: bound max_batch_size, attention in tiles of one token.
+    Copies `@step` to `@step_decode`: bound max_batch_size, attention in tiles of one token by the
+    core that divides the keys of a token among tiles: there is less work of other kinds to share,
+    and few tokens times KV heads are few tiles for many threads. The bits are those of the other
+    core.
   }];
-  let statistics = [Statistic<"numEntries", "entries", "entries added">];
+  let statistics = [Statistic<"numEntries", "entries", "entries added">,
+                    Statistic<"numSplit", "split", "attentions whose keys are divided">];
+  let dependentDialects = ["::llama4::target::TargetDialect"];
 }
 
 def LmVerify : Pass<"lm-verify", "::mlir::ModuleOp"> {
@@ -194,7 +199,8 @@ def LmVerify : Pass<"lm-verify", "::mlir::ModuleOp"> {
     Entries hold only lm.embed, lm.row, lm.linear, lm.attention and lm.group_by_expert (and constants
     of them), every
     contraction has a core and an epilogue that a tile can compute, reads weights in panels, and
-    every parameter has a layout. State that keeps one chunk is read by attention to that chunk.
+    every parameter has a layout. State that keeps one chunk is read by attention to that chunk. A
+    core that divides the keys of a token among tiles has tiles of one token.
   }];
 }
 
@@ -223,6 +229,8 @@ def LowerToCmd : Pass<"lower-to-cmd", "::mlir::ModuleOp"> {
     %1 = cmd.alloc : !cmd.buffer<tensor<...>>
     cmd.dispatch @row_0 ins(%0, %w : ...) outs(%1 : ...) sources ["model.norm"]
     ```
+
+    The workspace of a kernel becomes `cmd.alloc`s of its dispatch.
   }];
   let dependentDialects = ["::llama4::cmd::CmdDialect"];
 }

@@ -3,6 +3,7 @@
 #include "compiler/driver/HostLevel.h"
 
 #include "compiler/microkernels/Microkernels.h"
+#include "runtime/device/cpu/CpuFeatures.h"
 
 #include "llvm/ADT/StringExtras.h"
 #include "llvm/TargetParser/Host.h"
@@ -25,7 +26,11 @@ static bool hostHas(const StringMap<bool> &host, const microkernels::Level &leve
   StringRef(level.features.data(), level.features.size()).split(more, ',', -1, /*KeepEmpty=*/false);
   for (StringRef feature : more)
     needed.push_back(feature.ltrim('+'));
-  return all_of(needed, [&](StringRef feature) { return host.lookup(feature); });
+  return all_of(needed, [&](StringRef feature) {
+    // The system may keep tile registers from a process: what is compiled shall run here.
+    return host.lookup(feature) &&
+           (!feature.starts_with("amx-") || cpuHas(std::string_view(feature)));
+  });
 }
 
 Result<std::string> findHostLevel() {

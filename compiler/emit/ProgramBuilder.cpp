@@ -283,6 +283,9 @@ LogicalResult ProgramBuilder::addKernel(cmd::KernelOp kernel) {
   for (Type type : body.getTerminator()->getOperandTypes())
     if (failed(addParam(kernel, type, Access::Write, out)))
       return failure();
+  for (Type type : kernel.getWorkspaceTypes())
+    if (failed(addParam(kernel, type, Access::ReadWrite, out)))
+      return failure();
   countWork(kernel, out);
   kernelIndex_[kernel.getSymName()] = static_cast<uint32_t>(program_.kernels.size());
   grids_[kernel.getSymName()] = kernel.getGrid();
@@ -455,8 +458,9 @@ LogicalResult ProgramBuilder::addCommand(cmd::DispatchOp dispatch, Entry &out) {
   if (failed(grid))
     return dispatch.emitOpError("has a grid that no program can hold; expected (T ceildiv d) * m");
   command.grid = *grid;
-  for (Value value : llvm::concat<Value>(llvm::to_vector(dispatch.getIns()),
-                                         llvm::to_vector(dispatch.getOuts()))) {
+  for (Value value :
+       llvm::concat<Value>(llvm::to_vector(dispatch.getIns()), llvm::to_vector(dispatch.getOuts()),
+                           llvm::to_vector(dispatch.getWorkspace()))) {
     if (!cmd::isBinding(value.getType()))
       continue;
     FailureOr<Binding> binding = getBinding(dispatch, value);

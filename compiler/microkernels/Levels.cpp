@@ -12,6 +12,7 @@ extern "C" {
 extern const unsigned char llama4_cores_0[], llama4_cores_0_end[];
 extern const unsigned char llama4_cores_1[], llama4_cores_1_end[];
 extern const unsigned char llama4_cores_2[], llama4_cores_2_end[];
+extern const unsigned char llama4_cores_3[], llama4_cores_3_end[];
 }
 
 namespace llama4::microkernels {
@@ -34,6 +35,7 @@ const Range kRanges[] = {
     {llama4_cores_0, llama4_cores_0_end},
     {llama4_cores_1, llama4_cores_1_end},
     {llama4_cores_2, llama4_cores_2_end},
+    {llama4_cores_3, llama4_cores_3_end},
 };
 
 static_assert(std::size(kRows) == std::size(kRanges), "declare the new level's bitcode here");

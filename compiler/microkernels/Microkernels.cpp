@@ -51,6 +51,11 @@ constexpr AttentionCore kAttention[] = {
 #include "compiler/microkernels/Table.def"
 };
 
+constexpr SplitAttentionCore kSplitAttention[] = {
+#define L4_SPLIT_ATTENTION(symbol, kv_type) {#symbol, KvType::kv_type},
+#include "compiler/microkernels/Table.def"
+};
+
 constexpr UnitAttentionCore kUnitAttention[] = {
 #define L4_UNIT_ATTENTION(symbol, row_type) {#symbol, KvType::row_type},
 #include "compiler/microkernels/Table.def"
@@ -134,6 +139,11 @@ const AttentionCore *findAttention(KvType type) {
   return findRowWhere(kAttention, [&](const AttentionCore &core) { return core.type == type; });
 }
 
+const SplitAttentionCore *findSplitAttention(KvType type) {
+  static_assert(std::size(kSplitAttention) == std::size(kKvTypes), "one core for each type");
+  return &kSplitAttention[static_cast<size_t>(type)];
+}
+
 const UnitAttentionCore *findUnitAttention(KvType type) {
   static_assert(std::size(kUnitAttention) == std::size(kKvTypes), "one core for each type");
   return &kUnitAttention[static_cast<size_t>(type)];
@@ -152,6 +162,13 @@ const GroupCore &groupCore() {
 int64_t attentionScratchBytes(int64_t group, int64_t headDim, int64_t tokensPerCall) {
   return l4_attention_scratch_bytes(group * tokensPerCall, headDim);
 }
+
+int64_t splitAttentionFloats(int64_t group, int64_t headDim) {
+  static_assert(kAttentionParts == L4_ATTENTION_PARTS);
+  return L4_ATTENTION_PARTS * l4_part_floats(group, headDim);
+}
+
+int64_t splitAttentionCounters() { return L4_ATTENTION_COUNTER; }
 
 int64_t unitAttentionScratchBytes(int64_t headDim) {
   static_assert(kUnitAttentionRows == L4_UNIT_ATTENTION_ROWS);

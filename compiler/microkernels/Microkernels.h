@@ -21,6 +21,8 @@ inline constexpr int64_t kPanelRows = 16;
 /// Tokens that the generator should give to one attention call: enough for keys and values to be
 /// read once for many queries, few enough for the queries' state to stay in the first-level cache.
 inline constexpr int64_t kAttentionTokens = 16;
+/// Tiles that a split attention core divides the keys of one token and one KV head into.
+inline constexpr int64_t kAttentionParts = 8;
 /// Rows of a unit that one call of unit attention takes at most, and that the generator should give
 /// to it: a block of keys is put in order once for all of them.
 inline constexpr int64_t kUnitAttentionRows = 64;
@@ -79,6 +81,12 @@ struct AttentionCore {
   KvType type;
 };
 
+/// The same for one token whose keys are divided among kAttentionParts tiles.
+struct SplitAttentionCore {
+  std::string_view symbol;
+  KvType type;
+};
+
 /// Attention among the rows of one unit, one head; queries, keys and values of `type`.
 struct UnitAttentionCore {
   std::string_view symbol;
@@ -105,6 +113,8 @@ const LinearCore *findLinear(Activation activation, Encoding encoding);
 const RowCore *findRow(Encoding encoding);
 const AttentionCore *findAttention(KvType type);
 /// Never null. Owned by the library.
+const SplitAttentionCore *findSplitAttention(KvType type);
+/// Never null. Owned by the library.
 const UnitAttentionCore *findUnitAttention(KvType type);
 /// The core over float32 rows, never null. Owned by the library.
 const CrossAttentionCore *findCrossAttention();
@@ -115,6 +125,11 @@ const GroupCore &groupCore();
 /// `tokensPerCall` tokens, with `group` query heads per KV head.
 int64_t attentionScratchBytes(int64_t group, int64_t headDim,
                               int64_t tokensPerCall = kAttentionTokens);
+
+/// What the tiles of a split attention core share for one token and one KV head.
+int64_t splitAttentionFloats(int64_t group, int64_t headDim);
+/// int32 of its counter, a whole line of the cache.
+int64_t splitAttentionCounters();
 
 /// Bytes of scratch (64 byte aligned) that the unit attention core needs for calls of up to
 /// kUnitAttentionRows rows.

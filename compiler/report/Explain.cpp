@@ -80,7 +80,7 @@ public:
     work.symbol = symbol;
     work.weightBytes = kernel_.mostWeightBytes(symbol);
     for (const KernelParam &param : kernel_.params)
-      if (param.kind == ParamKind::Tensor)
+      if (param.kind == ParamKind::Tensor && param.access != Access::ReadWrite) // no workspace
         work.activationBytes = saturatingAdd(
             work.activationBytes, saturatingMul(rowsRead(param, symbol), param.rowBytes));
     work.macs = saturatingMul(kernel_.macsPerSymbol, symbol);

@@ -53,6 +53,20 @@ Operation *KernelOp::getFusedOp() {
   return nullptr;
 }
 
+SmallVector<Type> KernelOp::getWorkspaceTypes() {
+  SmallVector<Type> types;
+  if (ArrayAttr workspace = getWorkspaceAttr())
+    llvm::append_range(types, workspace.getAsValueRange<TypeAttr>());
+  return types;
+}
+
+bool cmd::isZero(Type type) {
+  if (auto buffer = dyn_cast<BufferType>(type))
+    type = buffer.getTensor();
+  auto tensor = dyn_cast<RankedTensorType>(type);
+  return tensor && isa_and_nonnull<target::ZeroAttr>(tensor.getEncoding());
+}
+
 LogicalResult KernelOp::verify() {
   Block &block = getBody().front();
   auto yield = dyn_cast<YieldOp>(block.getTerminator());
@@ -69,6 +83,9 @@ LogicalResult KernelOp::verify() {
   for (Type type : block.getArgumentTypes())
     if (!isa<RankedTensorType, lm::KvLayerType, lm::BatchType>(type))
       return emitOpError("reads ") << type << ", expected a tensor, a layer of state or the batch";
+  for (Type type : getWorkspaceTypes())
+    if (!isa<RankedTensorType>(type))
+      return emitOpError("has the workspace ") << type << ", expected tensors";
   if (getGrid().getNumDims() != 1 || getGrid().getNumResults() != 1 || getGrid().getNumSymbols())
     return emitOpError("grid must map the entry's symbol to one number of tiles");
   return success();
@@ -104,6 +121,14 @@ LogicalResult DispatchOp::verify() {
     if (!out.getDefiningOp<AllocOp>() || !taken.insert(out).second)
       return emitOpError("writes an input, a weight or a buffer that it also names elsewhere, "
                          "expected a cmd.alloc of its own for every output");
+  for (Value buffer : getWorkspace())
+    if (!buffer.getDefiningOp<AllocOp>() || !buffer.hasOneUse())
+      return emitOpError("has a workspace that is no cmd.alloc or is named elsewhere, expected one "
+                         "of its own");
+  for (Value value : llvm::concat<Value>(llvm::to_vector(getIns()), llvm::to_vector(getOuts())))
+    if (isZero(value.getType()))
+      return emitOpError("reads or writes ")
+             << value.getType() << ", expected such memory as workspace alone";
   return success();
 }
 
@@ -116,9 +141,11 @@ LogicalResult WeightOp::verifySymbolUses(SymbolTableCollection &symbols) {
   return success();
 }
 
-/// Checks what an op passes to a kernel and gets from it; a buffer counts as its tensor.
+/// Checks what an op passes to a kernel and gets from it, and its workspace where the op has a list
+/// of that; a buffer counts as its tensor.
 static LogicalResult verifyKernelUse(Operation *op, FlatSymbolRefAttr symbol, TypeRange inputs,
-                                     TypeRange outputs, SymbolTableCollection &symbols) {
+                                     TypeRange outputs, SymbolTableCollection &symbols,
+                                     const TypeRange *workspace = nullptr) {
   auto kernel = symbols.lookupNearestSymbolFrom<KernelOp>(op, symbol);
   if (!kernel)
     return op->emitOpError("found no kernel ") << symbol << " in the module";
@@ -137,6 +164,8 @@ static LogicalResult verifyKernelUse(Operation *op, FlatSymbolRefAttr symbol, Ty
   Block &body = kernel.getBody().front();
   if (failed(verifyList("input", inputs, body.getArgumentTypes())))
     return failure();
+  if (workspace && failed(verifyList("workspace", *workspace, kernel.getWorkspaceTypes())))
+    return failure();
   return verifyList("output", outputs, body.getTerminator()->getOperandTypes());
 }
 
@@ -145,6 +174,7 @@ LogicalResult CallOp::verifySymbolUses(SymbolTableCollection &symbols) {
 }
 
 LogicalResult DispatchOp::verifySymbolUses(SymbolTableCollection &symbols) {
-  return verifyKernelUse(*this, getKernelAttr(), getIns().getTypes(), getOuts().getTypes(),
-                         symbols);
+  TypeRange workspace = getWorkspace().getTypes();
+  return verifyKernelUse(*this, getKernelAttr(), getIns().getTypes(), getOuts().getTypes(), symbols,
+                         &workspace);
 }

@@ -16,6 +16,9 @@ namespace llama4::cmd {
 
 /// True for what a kernel receives as a pointer: everything but the batch.
 bool isBinding(mlir::Type type);
+/// True for workspace that every dispatch finds zero and leaves zero: a tensor, or a buffer of one,
+/// with `#target.zero`.
+bool isZero(mlir::Type type);
 
 } // namespace llama4::cmd
 

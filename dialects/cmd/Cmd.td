@@ -42,7 +42,9 @@ def Cmd_KernelOp : Cmd_Op<"kernel", [Symbol, IsolatedFromAbove, SingleBlock]> {
     the batch, which is no binding but the step buffer; the yielded tensors are the bindings that it
     writes. The body holds exactly one `lm.embed`, `lm.row`, `lm.linear`, `lm.attention` or
     `lm.group_by_expert` and so at most one contraction. `grid` gives the number of tiles from the entry's symbol; `scratch` is
-    the private memory of a worker in bytes, known after `cmd-schedule`.
+    the private memory of a worker in bytes, known after `cmd-schedule`. `workspace` lists tensors
+    that the tiles of a dispatch share while it runs, bindings behind those that it writes; one of
+    type `#target.zero` is zero before and after.
 
     ```mlir
     cmd.kernel @row_0 grid affine_map<(T) -> (T)> {
@@ -52,13 +54,18 @@ def Cmd_KernelOp : Cmd_Op<"kernel", [Symbol, IsolatedFromAbove, SingleBlock]> {
     }
     ```
   }];
-  let arguments = (ins SymbolNameAttr:$sym_name, AffineMapAttr:$grid, OptionalAttr<I64Attr>:$scratch);
+  let arguments = (ins SymbolNameAttr:$sym_name, AffineMapAttr:$grid,
+                       OptionalAttr<TypeArrayAttr>:$workspace, OptionalAttr<I64Attr>:$scratch);
   let regions = (region SizedRegion<1>:$body);
-  let assemblyFormat = "$sym_name `grid` $grid (`scratch` $scratch^)? $body attr-dict";
+  let assemblyFormat = [{
+    $sym_name `grid` $grid (`workspace` $workspace^)? (`scratch` $scratch^)? $body attr-dict
+  }];
   let hasVerifier = 1;
   let extraClassDeclaration = [{
     /// The one fused op of the body.
     ::mlir::Operation *getFusedOp();
+    /// The types of its workspace, none where it has none.
+    ::llvm::SmallVector<::mlir::Type> getWorkspaceTypes();
   }];
 }
 
@@ -97,7 +104,10 @@ def Cmd_EntryOp : Cmd_Op<"entry", [Symbol, IsolatedFromAbove, SingleBlock]> {
 
 def Cmd_AllocOp : Cmd_Op<"alloc"> {
   let summary = "transient memory of the entry";
-  let description = "`offset` is its place in the arena in bytes at the bound (cmd-plan-memory).";
+  let description = [{
+    `offset` is its place in the arena in bytes at the bound (cmd-plan-memory). Buffers of tensors
+    with `#target.zero` lie at its beginning, in every entry.
+  }];
   let arguments = (ins OptionalAttr<I64Attr>:$offset);
   let results = (outs Cmd_BufferType:$buffer);
   let assemblyFormat = "(`at` $offset^)? attr-dict `:` type($buffer)";
@@ -116,13 +126,15 @@ def Cmd_DispatchOp : Cmd_Op<"dispatch", [AttrSizedOperandSegments,
   let description = [{
     `ins` are buffers, layers of paged state and the batch, in the order of the kernel's block
     arguments; `outs` the buffers it writes, in the order of its yields: `cmd.alloc`s, none of them
-    twice or also read. `sources` names the ops of the model that it computes.
+    twice or also read. `workspace` are the buffers of the kernel's workspace, `cmd.alloc`s that
+    nothing else names. `sources` names the ops of the model that it computes.
   }];
   let arguments = (ins FlatSymbolRefAttr:$kernel, Variadic<AnyType>:$ins,
-                       Variadic<Cmd_BufferType>:$outs, StrArrayAttr:$sources);
+                       Variadic<Cmd_BufferType>:$outs, Variadic<Cmd_BufferType>:$workspace,
+                       StrArrayAttr:$sources);
   let assemblyFormat = [{
     $kernel (`ins` `(` $ins^ `:` type($ins) `)`)? (`outs` `(` $outs^ `:` type($outs) `)`)?
-    `sources` $sources attr-dict
+    (`workspace` `(` $workspace^ `:` type($workspace) `)`)? `sources` $sources attr-dict
   }];
   let hasVerifier = 1;
 }

@@ -61,4 +61,12 @@ def Target_CoreAttr : Target_Attr<"Core", "core"> {
   let genVerifyDecl = 1;
 }
 
+def Target_ZeroAttr : Target_Attr<"Zero", "zero"> {
+  let summary = "memory that every dispatch finds zero and leaves zero";
+  let description = [{
+    The encoding of a tensor of workspace. Such memory lies apart from everything else in the arena,
+    so it is zero from the start on and nobody clears it.
+  }];
+}
+
 #endif // LLAMA4_DIALECTS_TARGET

@@ -48,7 +48,8 @@ FailureOr<SmallVector<Lifetime>> cmd::computeLifetimes(EntryOp entry) {
       if (auto it = indices.find(value); it != indices.end())
         lifetimes[it->second].last = command;
     }
-    for (Value value : dispatch.getOuts()) {
+    for (Value value : llvm::concat<Value>(llvm::to_vector(dispatch.getOuts()),
+                                           llvm::to_vector(dispatch.getWorkspace()))) {
       written.insert(value);
       if (auto it = indices.find(value); it != indices.end())
         lifetimes[it->second].last = command;
@@ -60,4 +61,16 @@ FailureOr<SmallVector<Lifetime>> cmd::computeLifetimes(EntryOp entry) {
       return entry.getBody().front().getTerminator()->emitOpError(
           "returns a buffer that no command has written");
   return lifetimes;
+}
+
+FailureOr<uint64_t> cmd::zeroBytes(ModuleOp module) {
+  uint64_t bytes = 0;
+  for (auto entry : module.getOps<EntryOp>()) {
+    FailureOr<SmallVector<Lifetime>> lifetimes = computeLifetimes(entry);
+    if (failed(lifetimes))
+      return failure();
+    for (const Lifetime &lifetime : *lifetimes)
+      bytes = std::max(bytes, lifetime.isZero() ? lifetime.bytes : 0);
+  }
+  return bytes;
 }

@@ -15,6 +15,8 @@ struct Lifetime {
   uint64_t bytes = 0;
   unsigned first = 0, last = 0;
 
+  /// Workspace that lies at the beginning of the arena.
+  bool isZero() const { return cmd::isZero(AllocOp(alloc).getType()); }
   bool overlaps(const Lifetime &other) const { return first <= other.last && other.first <= last; }
 };
 
@@ -22,6 +24,11 @@ struct Lifetime {
 /// of the entry. Fails, with an error, on a buffer without rows or one that is read or returned
 /// unwritten.
 mlir::FailureOr<llvm::SmallVector<Lifetime>> computeLifetimes(EntryOp entry);
+
+/// Bytes at the beginning of the arena that workspace with `#target.zero` takes, at the bound: the
+/// most of one buffer in any entry, as a dispatch leaves it as it finds it. Everything else lies
+/// behind, in all entries, which share the arena.
+mlir::FailureOr<uint64_t> zeroBytes(mlir::ModuleOp module);
 
 } // namespace llama4::cmd
 

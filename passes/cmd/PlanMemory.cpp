@@ -20,15 +20,15 @@ struct Placed {
   uint64_t offset;
 };
 
-/// The smallest gap that fits between what is alive together with `lifetime`; the lowest of equals,
-/// the end when none fits.
-uint64_t findPlace(const cmd::Lifetime &lifetime, ArrayRef<Placed> placed) {
+/// The smallest gap from `begin` on that fits between what is alive together with `lifetime`; the
+/// lowest of equals, the end when none fits.
+uint64_t findPlace(const cmd::Lifetime &lifetime, ArrayRef<Placed> placed, uint64_t begin) {
   SmallVector<Placed> alive;
   for (const Placed &other : placed)
     if (lifetime.overlaps(*other.lifetime))
       alive.push_back(other);
   llvm::sort(alive, [](const Placed &a, const Placed &b) { return a.offset < b.offset; });
-  uint64_t end = 0, best = 0, bestGap = UINT64_MAX;
+  uint64_t end = begin, best = begin, bestGap = UINT64_MAX;
   for (const Placed &other : alive) {
     uint64_t gap = other.offset > end ? other.offset - end : 0;
     if (gap >= lifetime.bytes && gap < bestGap) {
@@ -42,13 +42,17 @@ uint64_t findPlace(const cmd::Lifetime &lifetime, ArrayRef<Placed> placed) {
 
 struct CmdPlanMemoryPass : llama4::impl::CmdPlanMemoryBase<CmdPlanMemoryPass> {
   void runOnOperation() override {
+    FailureOr<uint64_t> zero = cmd::zeroBytes(getOperation());
+    if (failed(zero))
+      return signalPassFailure();
     for (auto entry : getOperation().getOps<cmd::EntryOp>())
-      if (failed(plan(entry)))
+      if (failed(plan(entry, *zero)))
         return signalPassFailure();
   }
 
 private:
-  LogicalResult plan(cmd::EntryOp entry) {
+  /// Behind the first `zero` bytes of the arena, where workspace lies that stays zero.
+  LogicalResult plan(cmd::EntryOp entry, uint64_t zero) {
     FailureOr<SmallVector<cmd::Lifetime>> lifetimes = cmd::computeLifetimes(entry);
     if (failed(lifetimes))
       return failure();
@@ -65,8 +69,9 @@ private:
     SmallVector<Placed> placed;
     uint64_t arena = 0;
     for (const cmd::Lifetime *lifetime : order) {
-      uint64_t offset = findPlace(*lifetime, placed);
-      placed.push_back({lifetime, offset});
+      uint64_t offset = lifetime->isZero() ? 0 : findPlace(*lifetime, placed, zero);
+      if (!lifetime->isZero())
+        placed.push_back({lifetime, offset});
       arena = std::max(arena, offset + lifetime->bytes);
       cmd::AllocOp alloc = lifetime->alloc;
       alloc.setOffsetAttr(builder.getI64IntegerAttr(static_cast<int64_t>(offset)));

@@ -15,8 +15,9 @@ using namespace llama4;
 
 namespace {
 
-/// Every transient lies aligned inside the arena.
-LogicalResult verifyPlace(const cmd::Lifetime &lifetime, uint64_t arena) {
+/// Every transient lies aligned inside the arena: workspace that stays zero at its beginning, all
+/// else behind the `zero` bytes of that.
+LogicalResult verifyPlace(const cmd::Lifetime &lifetime, uint64_t arena, uint64_t zero) {
   cmd::AllocOp alloc = lifetime.alloc;
   std::optional<uint64_t> offset = alloc.getOffset();
   if (!offset)
@@ -25,6 +26,11 @@ LogicalResult verifyPlace(const cmd::Lifetime &lifetime, uint64_t arena) {
     return alloc.emitOpError("lies at ")
            << *offset << " with " << lifetime.bytes << " bytes, expected a multiple of "
            << cmd::arenaAlignment << " inside the arena of " << arena << " bytes";
+  if (lifetime.isZero() ? *offset != 0 : *offset < zero)
+    return alloc.emitOpError("lies at ")
+           << *offset << ", expected "
+           << (lifetime.isZero() ? Twine("0, where memory stays zero")
+                                 : "a place behind the " + Twine(zero) + " bytes that stay zero");
   return success();
 }
 
@@ -35,12 +41,8 @@ LogicalResult verifyKernel(cmd::KernelOp kernel) {
   if (failed(verifyWeights(kernel.getFusedOp())) ||
       failed(kernel::verifyLibrary(kernel.getFusedOp())))
     return failure();
-  AffineMap grid = kernel::kernelGrid(kernel.getFusedOp());
-  if (!grid)
-    return kernel.emitOpError("has no tiles: its epilogue has no unit, or it names no core");
-  if (kernel.getGrid() != grid)
-    return kernel.emitOpError("has the grid ")
-           << kernel.getGridAttr() << ", but its tiles are " << AffineMapAttr::get(grid);
+  if (failed(kernel::verifyShape(kernel)))
+    return failure();
   int64_t scratch = kernel::kernelScratchBytes(kernel);
   if (static_cast<int64_t>(*kernel.getScratch()) != scratch)
     return kernel.emitOpError("has ") << *kernel.getScratch() << " bytes of scratch, but needs "
@@ -77,8 +79,11 @@ LogicalResult verifyTiles(cmd::DispatchOp dispatch) {
 
 struct CmdVerifyPass : llama4::impl::CmdVerifyBase<CmdVerifyPass> {
   void runOnOperation() override {
+    FailureOr<uint64_t> zero = cmd::zeroBytes(getOperation());
+    if (failed(zero))
+      return signalPassFailure();
     for (auto entry : getOperation().getOps<cmd::EntryOp>())
-      if (failed(verify(entry)))
+      if (failed(verify(entry, *zero)))
         return signalPassFailure();
     for (auto kernel : getOperation().getOps<cmd::KernelOp>())
       if (failed(verifyKernel(kernel)))
@@ -86,7 +91,7 @@ struct CmdVerifyPass : llama4::impl::CmdVerifyBase<CmdVerifyPass> {
   }
 
 private:
-  LogicalResult verify(cmd::EntryOp entry) {
+  LogicalResult verify(cmd::EntryOp entry, uint64_t zero) {
     FailureOr<SmallVector<cmd::Lifetime>> lifetimes = cmd::computeLifetimes(entry);
     if (failed(lifetimes))
       return failure();
@@ -96,7 +101,7 @@ private:
       if (failed(verifyTiles(dispatch)))
         return failure();
     for (const cmd::Lifetime &lifetime : *lifetimes)
-      if (failed(verifyPlace(lifetime, *entry.getArena())))
+      if (failed(verifyPlace(lifetime, *entry.getArena(), zero)))
         return failure();
     for (auto [index, a] : llvm::enumerate(*lifetimes))
       for (const cmd::Lifetime &b : llvm::drop_begin(*lifetimes, index + 1)) {

@@ -25,17 +25,19 @@ void kernel::forEach(Ir &ir, Value end, function_ref<void(Value)> body) {
   body(loop.getInductionVar());
 }
 
-void kernel::callCore(Ir &ir, StringRef symbol, ValueRange arguments) {
+Value kernel::callCore(Ir &ir, StringRef symbol, ValueRange arguments, Type result) {
   auto module = ir.b.getBlock()->getParentOp()->getParentOfType<ModuleOp>();
   auto callee = module.lookupSymbol<LLVM::LLVMFuncOp>(symbol);
   if (!callee) {
     OpBuilder::InsertionGuard guard(ir.b);
     ir.b.setInsertionPointToStart(module.getBody());
-    auto type = LLVM::LLVMFunctionType::get(LLVM::LLVMVoidType::get(ir.b.getContext()),
-                                            llvm::to_vector(arguments.getTypes()));
+    auto type =
+        LLVM::LLVMFunctionType::get(result ? result : LLVM::LLVMVoidType::get(ir.b.getContext()),
+                                    llvm::to_vector(arguments.getTypes()));
     callee = ir.make<LLVM::LLVMFuncOp>(symbol, type);
   }
-  ir.make<LLVM::CallOp>(callee, arguments);
+  auto call = ir.make<LLVM::CallOp>(callee, arguments);
+  return result ? call.getResult() : Value();
 }
 
 RowTile kernel::locateRows(Ir &ir, Value block, int64_t rows, target::CoreAttr core) {
@@ -105,22 +107,24 @@ static LLVM::LLVMFuncOp createFunction(Ir &ir, StringRef name) {
   return function;
 }
 
-/// Loads the base pointers: operands first, then results; the batch is the step buffer.
+/// Loads the base pointers: operands first, then results and workspace; the batch is the step
+/// buffer.
 static void loadFrame(KernelFrame &frame, cmd::KernelOp kernel, Value dispatch) {
   Ir &ir = frame.ir;
   frame.step = loadStep(ir, dispatch);
   frame.symbol = StepAbi(ir, frame.step).symbol();
   Value bindings = loadBindings(ir, dispatch);
   int64_t next = 0;
-  auto bind = [&](Value value) {
-    frame.bindings[value] = ir.load(ir.pointerType(), ir.at(bindings, 8 * next++));
-  };
+  auto load = [&] { return ir.load(ir.pointerType(), ir.at(bindings, 8 * next++)); };
+  auto bind = [&](Value value) { frame.bindings[value] = load(); };
   Block &body = kernel.getBody().front();
   for (BlockArgument argument : body.getArguments())
     if (cmd::isBinding(argument.getType()))
       bind(argument);
   for (Value result : body.getTerminator()->getOperands())
     bind(result);
+  for (size_t i = 0; i < kernel.getWorkspaceTypes().size(); ++i)
+    frame.workspace.push_back(load());
 }
 
 /// The bound of the grid is one tile of rows for each row; a worker's share of it becomes its share
@@ -136,12 +140,8 @@ static void shareTiles(KernelFrame &frame, lm::LinearOp op, Value bound,
 
 LogicalResult kernel::emitKernel(OpBuilder &builder, cmd::KernelOp kernel, int64_t &numGathers) {
   Operation *op = kernel.getFusedOp();
-  AffineMap grid = kernelGrid(op);
-  if (!grid)
-    return op->emitOpError("has no tiles: its epilogue has no unit, or it names no core");
-  if (grid != kernel.getGrid())
-    return kernel.emitOpError("has the grid ")
-           << kernel.getGridAttr() << ", but its tiles are " << AffineMapAttr::get(grid);
+  if (failed(verifyShape(kernel)))
+    return failure();
   if (kernel.getSymName().starts_with("l4_"))
     return kernel.emitOpError("has a name that is reserved for micro-kernels: l4_...");
   OpBuilder::InsertionGuard guard(builder);

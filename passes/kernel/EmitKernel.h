@@ -38,8 +38,10 @@ GroupTile loadGroupTile(Ir &ir, mlir::Value tiles, mlir::Value index);
 /// The number of tiles that have rows, i64.
 mlir::Value loadGroupCount(Ir &ir, mlir::Value tiles);
 
-/// Calls the micro-kernel `symbol`, declared at the top of the module where it isn't yet.
-void callCore(Ir &ir, llvm::StringRef symbol, mlir::ValueRange arguments);
+/// Calls the micro-kernel `symbol`, declared at the top of the module where it isn't yet. Gives
+/// what it returns, null where `result` is.
+mlir::Value callCore(Ir &ir, llvm::StringRef symbol, mlir::ValueRange arguments,
+                     mlir::Type result = {});
 
 /// scf.for over i64 [0, end) around `body`, which gets the index.
 void forEach(Ir &ir, mlir::Value end, llvm::function_ref<void(mlir::Value)> body);

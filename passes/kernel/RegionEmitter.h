@@ -32,6 +32,7 @@ struct KernelFrame {
 
   Ir &ir;
   mlir::DenseMap<mlir::Value, mlir::Value> bindings; ///< block arguments and results -> pointers
+  llvm::SmallVector<mlir::Value> workspace;          ///< pointers, in the kernel's order
   mlir::Value step;                                  ///< the step buffer
   mlir::Value symbol;                                ///< i64: tokens or rows of the entry
   mlir::Value scratch;

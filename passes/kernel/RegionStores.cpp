@@ -75,7 +75,8 @@ void RegionEmitter::storeSums(Value block, Value scale, Value ints) {
       ir_.make<arith::MulFOp>(scale, ir_.make<arith::SIToFPOp>(ir_.b.getF32Type(), sum));
   ir_.store(scale, ir_.at(block, int64_t{offsetof(l4_q8_block, scale)}));
   ir_.store(scaledSum, ir_.at(block, int64_t{offsetof(l4_q8_block, scaled_sum)}));
-  ir_.store(sum, ir_.at(block, int64_t{offsetof(l4_q8_block, sum)}));
+  Value offset = ir_.make<arith::MulIOp>(sum, ir_.intLike(sum.getType(), -128));
+  ir_.store(offset, ir_.at(block, int64_t{offsetof(l4_q8_block, offset)}));
 }
 
 /// Fills the l4_q8_wide_block at `block`.

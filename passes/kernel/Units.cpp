@@ -3,6 +3,7 @@
 #include "passes/kernel/Units.h"
 
 #include "compiler/microkernels/Microkernels.h"
+#include "passes/Formats.h"
 #include "runtime/format/KernelAbi.h"
 #include "runtime/format/LibraryCall.h"
 
@@ -75,6 +76,55 @@ int64_t kernel::attentionUnit(lm::AttentionOp op) {
   int64_t unit = columns / op.getKv().getType().getHeads();
   int64_t needed = regionUnit(op.getEpilogue(), op.getOutputs(), columns);
   return needed != 0 && unit % needed == 0 ? unit : 0;
+}
+
+bool kernel::isSplit(lm::AttentionOp op) {
+  std::optional<microkernels::KvType> type = getKvType(op.getKv().getType().getElementType());
+  target::CoreAttr core = op.getCoreAttr();
+  return type && core &&
+         core.getSymbol() == StringRef(microkernels::findSplitAttention(*type)->symbol);
+}
+
+SmallVector<Type> kernel::workspaceTypes(Operation *op) {
+  auto attention = dyn_cast<lm::AttentionOp>(op);
+  if (!attention || !isSplit(attention) || attentionUnit(attention) == 0)
+    return {};
+  lm::KvLayerType kv = attention.getKv().getType();
+  auto rows = [&](int64_t columns, Type element, Attribute encoding) {
+    return RankedTensorType::get({ShapedType::kDynamic, kv.getHeads() * columns}, element,
+                                 encoding);
+  };
+  int64_t group = attentionUnit(attention) / kv.getDim();
+  Builder builder(op->getContext());
+  return {rows(microkernels::splitAttentionFloats(group, kv.getDim()), builder.getF32Type(), {}),
+          rows(microkernels::splitAttentionCounters(), builder.getI32Type(),
+               target::ZeroAttr::get(op->getContext()))};
+}
+
+ArrayAttr kernel::workspaceAttr(Operation *op) {
+  SmallVector<Type> types = workspaceTypes(op);
+  return types.empty() ? ArrayAttr() : Builder(op->getContext()).getTypeArrayAttr(types);
+}
+
+LogicalResult kernel::verifyShape(cmd::KernelOp kernel) {
+  Operation *op = kernel.getFusedOp();
+  AffineMap grid = kernelGrid(op);
+  if (!grid)
+    return op->emitOpError("has no tiles: its epilogue has no unit, or it names no core");
+  if (grid != kernel.getGrid())
+    return kernel.emitOpError("has the grid ")
+           << kernel.getGridAttr() << ", but its tiles are " << AffineMapAttr::get(grid);
+  if (ArrayAttr workspace = workspaceAttr(op); workspace != kernel.getWorkspaceAttr()) {
+    InFlightDiagnostic error = kernel.emitOpError("has ");
+    auto print = [&](ArrayAttr types) {
+      types ? error << "the workspace " << types : error << "no workspace";
+    };
+    print(kernel.getWorkspaceAttr());
+    error << ", but needs ";
+    print(workspace);
+    return error;
+  }
+  return success();
 }
 
 LogicalResult kernel::verifyGroups(lm::LinearOp op, lm::GroupByExpertOp groups) {
@@ -180,9 +230,11 @@ AffineMap kernel::kernelGrid(Operation *op) {
   int64_t slots = std::max<int64_t>(1, lm::getRowSlots(op));
   if (linear)
     return AffineMap::get(1, 0, symbol * (slots * linearUnits(linear)));
-  if (auto attention = dyn_cast<lm::AttentionOp>(op))
+  if (auto attention = dyn_cast<lm::AttentionOp>(op)) {
+    int64_t heads = attentionUnit(attention) ? attention.getKv().getType().getHeads() : 0;
     return tiles(attention.getCoreAttr(),
-                 attentionUnit(attention) ? attention.getKv().getType().getHeads() : 0);
+                 heads * (isSplit(attention) ? microkernels::kAttentionParts : 1));
+  }
   return AffineMap::get(1, 0, symbol * slots);
 }
 

@@ -38,6 +38,19 @@ int64_t linearUnits(lm::LinearOp op);
 /// such unit.
 int64_t attentionUnit(lm::AttentionOp op);
 
+/// True when the keys of each token are divided among tiles: by the core that the op names.
+bool isSplit(lm::AttentionOp op);
+
+/// What the tiles of a kernel of `op` share, as the types of cmd.kernel's workspace; empty for
+/// most. A split attention: the parts of each token's KV heads, and a counter for each of them.
+llvm::SmallVector<mlir::Type> workspaceTypes(mlir::Operation *op);
+
+/// The same as an attribute, null where there is none.
+mlir::ArrayAttr workspaceAttr(mlir::Operation *op);
+
+/// Checks that a cmd.kernel has the grid and the workspace that its op needs.
+mlir::LogicalResult verifyShape(cmd::KernelOp kernel);
+
 /// Checks that the tiles of `groups` are ones that the grouped linear `op` can compute: no more
 /// rows than its own, experts that its weights have.
 mlir::LogicalResult verifyGroups(lm::LinearOp op, lm::GroupByExpertOp groups);

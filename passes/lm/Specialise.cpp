@@ -1,5 +1,6 @@
 //===- Specialise.cpp - an entry for steps of one token per sequence ------===//
 
+#include "passes/Formats.h"
 #include "passes/Passes.h"
 
 #include "mlir/IR/Builders.h"
@@ -27,12 +28,21 @@ struct LmSpecialisePass : llama4::impl::LmSpecialiseBase<LmSpecialisePass> {
     int64_t bound = std::min<int64_t>(batch.getInt(), entry.getBound());
     decode->setAttr(lm::entryAttrName,
                     lm::EntryAttr::get(&getContext(), entry.getSymbol(), bound, /*decode=*/true));
-    auto takeOne = [&](auto attention) {
-      if (target::CoreAttr core = attention.getCoreAttr())
-        attention.setCoreAttr(target::CoreAttr::get(&getContext(), core.getSymbol(), /*tokens=*/1));
+    auto setCore = [&](auto attention, StringRef symbol) {
+      attention.setCoreAttr(target::CoreAttr::get(&getContext(), symbol, /*tokens=*/1));
     };
-    decode.walk([&](lm::AttentionOp attention) { takeOne(attention); });
-    decode.walk([&](lm::CrossAttentionOp attention) { takeOne(attention); });
+    decode.walk([&](lm::AttentionOp attention) {
+      Type element = attention.getKv().getType().getElementType();
+      if (std::optional<microkernels::KvType> type = getKvType(element);
+          type && attention.getCoreAttr()) {
+        setCore(attention, microkernels::findSplitAttention(*type)->symbol);
+        ++numSplit;
+      }
+    });
+    decode.walk([&](lm::CrossAttentionOp attention) {
+      if (target::CoreAttr core = attention.getCoreAttr())
+        setCore(attention, core.getSymbol());
+    });
     OpBuilder builder(step->getContext());
     builder.setInsertionPointAfter(step);
     builder.insert(decode);

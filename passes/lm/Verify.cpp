@@ -25,6 +25,14 @@ LogicalResult verifyChunk(lm::AttentionOp attention) {
   return success();
 }
 
+/// Tiles of a core that divides the keys of a token have one token.
+LogicalResult verifySplit(lm::AttentionOp attention) {
+  if (kernel::isSplit(attention) && attention.getCoreAttr().getTokens() != 1)
+    return attention.emitOpError("divides keys among tiles of ")
+           << attention.getCoreAttr().getTokens() << " tokens, expected tiles of one";
+  return success();
+}
+
 /// Rows of experts come in tiles that fit the linear, of as many experts as it has.
 LogicalResult verifyTiles(lm::LinearOp linear) {
   if (!linear.getTiles())
@@ -45,7 +53,8 @@ LogicalResult verifyOp(Operation &op) {
   if (isa<lm::LinearOp, lm::AttentionOp, lm::UnitAttentionOp, lm::CrossAttentionOp>(op) &&
       !op.getAttr("core") && !op.getAttr(kernel::libraryAttrName))
     return op.emitOpError("has no micro-kernel; run lm-select-layout");
-  if (auto attention = dyn_cast<lm::AttentionOp>(op); attention && failed(verifyChunk(attention)))
+  if (auto attention = dyn_cast<lm::AttentionOp>(op);
+      attention && (failed(verifyChunk(attention)) || failed(verifySplit(attention))))
     return failure();
   if (auto linear = dyn_cast<lm::LinearOp>(op); linear && failed(verifyTiles(linear)))
     return failure();

@@ -53,7 +53,8 @@ private:
     getUsedValuesDefinedAbove(op->getRegions(), inputs);
     std::string name = (func.getName() + "_" + op->getName().stripDialect()).str();
     OpBuilder builder(func);
-    auto outlined = cmd::KernelOp::create(builder, op->getLoc(), name, grid, IntegerAttr());
+    auto outlined = cmd::KernelOp::create(builder, op->getLoc(), name, grid,
+                                          kernel::workspaceAttr(op), IntegerAttr());
     symbols.insert(outlined); // makes the name unique
     Block *block = builder.createBlock(&outlined.getBody());
     IRMapping mapping;

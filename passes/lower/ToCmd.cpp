@@ -92,8 +92,13 @@ private:
     SmallVector<Value> ins;
     for (Value operand : call.getOperands())
       ins.push_back(mapping_.lookup(operand));
+    auto kernel = SymbolTable::lookupNearestSymbolFrom<cmd::KernelOp>(func_, call.getKernelAttr());
+    SmallVector<Value> workspace;
+    for (Type type : kernel.getWorkspaceTypes())
+      workspace.push_back(cmd::AllocOp::create(
+          builder_, call.getLoc(), cast<cmd::BufferType>(getBufferType(type)), IntegerAttr()));
     auto dispatch = cmd::DispatchOp::create(builder_, call.getLoc(), call.getKernelAttr(), ins,
-                                            outs, call.getSourcesAttr());
+                                            outs, workspace, call.getSourcesAttr());
     lm::keepReasons(call, dispatch);
   }
 

@@ -72,11 +72,11 @@ void Profile::reset() {
 }
 
 /// Bytes of all rows that the tensors of a kernel have in `runs` dispatches of `symbols` units
-/// together.
+/// together. Workspace is left out: it stays in the caches.
 static uint64_t activationBytes(const Kernel &kernel, uint64_t runs, uint64_t symbols) {
   uint64_t bytes = 0;
   for (const KernelParam &param : kernel.params)
-    if (param.kind == ParamKind::Tensor)
+    if (param.kind == ParamKind::Tensor && param.access != Access::ReadWrite)
       bytes += (param.rowsPerSymbol * symbols + param.rowsFixed * runs) * param.rowBytes;
   return bytes;
 }

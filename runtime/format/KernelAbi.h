@@ -6,9 +6,9 @@
 //
 // A kernel is  void k(const l4_dispatch *, uint32_t tile_begin, uint32_t tile_end, void *scratch)
 // and computes the tiles [tile_begin, tile_end) of the dispatch's grid. Tiles are independent of
-// each other and of how they are distributed over threads. `scratch` is private to the caller, 64
-// byte aligned, and as large as the kernel table says. A kernel allocates nothing, calls nothing
-// and keeps no state.
+// each other and of how they are distributed over threads: where they share memory (workspace among
+// the bindings), none waits for another. `scratch` is private to the caller, 64 byte aligned, and
+// as large as the kernel table says. A kernel allocates nothing, calls nothing and keeps no state.
 //
 //===----------------------------------------------------------------------===//
 #ifndef LLAMA4_RUNTIME_FORMAT_KERNELABI_H
@@ -67,8 +67,8 @@ typedef void (*l4_kernel)(const l4_dispatch *, uint32_t tile_begin, uint32_t til
 
 typedef struct l4_q8_block {
   float scale;
-  float scaled_sum; ///< scale * sum
-  int32_t sum;      ///< of the block's q
+  float scaled_sum; ///< scale times the sum of the block's q
+  int32_t offset;   ///< -128 times that sum: where a dot product with quants + 128 starts
 } l4_q8_block;
 
 /// One row of a `q8<128>` tensor (the same with blocks of 128 columns, for weights whose scales

@@ -149,7 +149,7 @@ enum class ParamKind : uint8_t {
   Kv = 2,     ///< the pool of one layer
 };
 
-/// Stored in files: append only.
+/// Stored in files: append only. A tensor that is read and written is workspace (format.md).
 enum class Access : uint8_t { Read = 1, Write = 2, ReadWrite = 3 };
 
 /// One parameter of a kernel's signature.

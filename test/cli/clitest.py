@@ -28,10 +28,15 @@ RUN = os.path.join(BIN, "llama4-run")
 COMPILE = os.path.join(BIN, "llama4-compile")
 LEVELS = ["x86-64-v3", "x86-64-v4+vnni"]
 with open("/proc/cpuinfo", encoding="utf-8") as cpu_info:
-    if " avx512_bf16" in cpu_info.read():
-        LEVELS.append("x86-64-v4+vnni+bf16")
-    else:
-        print("skipped: level x86-64-v4+vnni+bf16, this CPU has no AVX-512 with BF16")
+    flags = cpu_info.read()
+if " avx512_bf16" in flags:
+    LEVELS.append("x86-64-v4+vnni+bf16")
+else:
+    print("skipped: level x86-64-v4+vnni+bf16, this CPU has no AVX-512 with BF16")
+if all(f" {flag}" in flags for flag in ("avx512_bf16", "amx_tile", "amx_int8", "amx_bf16")):
+    LEVELS.append("x86-64-v4+vnni+bf16+amx")
+else:
+    print("skipped: level x86-64-v4+vnni+bf16+amx, this CPU has no AMX")
 
 TEMP = tempfile.mkdtemp(prefix="llama4-cli-")
 atexit.register(shutil.rmtree, TEMP, ignore_errors=True)

@@ -199,7 +199,9 @@ class Report(unittest.TestCase):
 class Limits(unittest.TestCase):
     INSTRUCTIONS = {"x86-64-v3": ("vpmaddubsw ymm", "vfmadd231ps ymm", "vfmadd231ps ymm"),
                     "x86-64-v4+vnni": ("vpdpbusd zmm", "vfmadd231ps zmm", "vfmadd231ps zmm"),
-                    "x86-64-v4+vnni+bf16": ("vpdpbusd zmm", "vdpbf16ps zmm", "vfmadd231ps zmm")}
+                    "x86-64-v4+vnni+bf16": ("vpdpbusd zmm", "vdpbf16ps zmm", "vfmadd231ps zmm"),
+                    "x86-64-v4+vnni+bf16+amx": ("tdpbsud tmm", "tdpbf16ps tmm",
+                                                "vfmadd231ps zmm")}
 
     def test_instructions_are_those_of_the_level(self):
         model = compiled(DENSE)

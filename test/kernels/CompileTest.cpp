@@ -84,5 +84,54 @@ TEST_P(CompileTest, KernelThatCannotBeEmitted) {
 
 LLAMA4_FOR_ALL_LEVELS(CompileTest);
 
+/// The machine instructions of one linear kernel at a level, whether this machine has it or not.
+std::string assemblyOf(const char *activation, const char *weight, const char *core,
+                       const std::string &level) {
+  char folder[] = "/tmp/llama4-dump-XXXXXX";
+  EXPECT_NE(mkdtemp(folder), nullptr);
+  const std::string text = fill(R"(
+cmd.kernel @f grid affine_map<(T) -> ((T ceildiv 64) * 3)> {
+^bb0(%x: tensor<?x1152x$A>, %w: tensor<40x1152x$E>):
+  %0 = lm.linear %x, %w core <"$CORE", tokens = 64>
+      : tensor<?x1152x$A>, tensor<40x1152x$E> -> tensor<?x40xf32>
+  cmd.yield %0 : tensor<?x40xf32>
+})",
+                                {{"CORE", core}, {"A", activation}, {"E", weight}});
+  Result<std::vector<std::byte>> object = compileText(text, level, folder);
+  EXPECT_TRUE(object.ok()) << object.status().message();
+  const std::string stem = std::string(folder) + "/kernels." + level;
+  Result<std::string> assembly = readTextFile(stem + ".s", 1 << 24);
+  for (const char *suffix : {".mlir", ".ll", ".s", ".so"})
+    unlink((stem + suffix).c_str());
+  EXPECT_EQ(rmdir(folder), 0);
+  EXPECT_TRUE(assembly.ok());
+  return assembly.ok() ? *assembly : "";
+}
+
+/// Code for AMX multiplies in tile registers, sets them up and gives them back; other code has
+/// none.
+TEST(CompileTiles, AreInTheCodeOfTheirLevelOnly) {
+  struct Linear {
+    const char *activation, *weight, *core, *instruction;
+  };
+  for (const Linear &linear :
+       {Linear{"bf16", "bf16", "l4_linear_bf16_bfloat16", "tdpbf16ps\t"},
+        Linear{"!lm.block<q8_32>", "!lm.block<q4_0>", "l4_linear_q8_q4_0", "tdpbsud\t"},
+        Linear{"!lm.block<q8_32>", "!lm.block<q8_0>", "l4_linear_q8_q8_0", "tdpbsud\t"},
+        Linear{"!lm.block<q8_128>", "!lm.block<int4_g128>", "l4_linear_q8_128_int4_g128",
+               "tdpbsud\t"}}) {
+    SCOPED_TRACE(linear.core);
+    const std::string with =
+        assemblyOf(linear.activation, linear.weight, linear.core, "x86-64-v4+vnni+bf16+amx");
+    for (const char *word : {linear.instruction, "ldtilecfg\t", "tilerelease"})
+      EXPECT_NE(with.find(word), std::string::npos) << word;
+    const std::string without =
+        assemblyOf(linear.activation, linear.weight, linear.core, "x86-64-v4+vnni+bf16");
+    EXPECT_NE(without.find("zmm"), std::string::npos);
+    for (const char *word : {linear.instruction, "tmm", "ldtilecfg", "tilerelease"})
+      EXPECT_EQ(without.find(word), std::string::npos) << word;
+  }
+}
+
 } // namespace
 } // namespace llama4::test

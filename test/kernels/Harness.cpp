@@ -5,6 +5,7 @@
 #include "compiler/target/cpu/CpuTarget.h"
 #include "dialects/cmd/Cmd.h"
 #include "passes/kernel/Units.h"
+#include "runtime/device/cpu/CpuFeatures.h"
 
 #include "mlir/IR/MLIRContext.h"
 #include "mlir/Parser/Parser.h"
@@ -23,13 +24,9 @@ static constexpr char kGuardByte = 0x5a;
 
 std::vector<std::string> runnableLevels() {
   std::vector<std::string> names;
-  for (const microkernels::Level &level : microkernels::cpuLevels()) {
-    const bool vnni = __builtin_cpu_supports("x86-64-v4") && __builtin_cpu_supports("avx512vnni");
-    const bool bf16 = vnni && __builtin_cpu_supports("avx512bf16");
-    if ((level.name == "x86-64-v3" && __builtin_cpu_supports("x86-64-v3")) ||
-        (level.name == "x86-64-v4+vnni" && vnni) || (level.name == "x86-64-v4+vnni+bf16" && bf16))
+  for (const microkernels::Level &level : microkernels::cpuLevels())
+    if (levelRuns(level.name, cpuHas))
       names.emplace_back(level.name);
-  }
   return names;
 }
 
@@ -156,7 +153,7 @@ QuantizedRow readQuantized(const Tensor &tensor, int64_t row) {
     const auto &at = reinterpret_cast<const l4_q8_block *>(quants + block * blocks)[b];
     found.scales.push_back(at.scale);
     found.scaledSums.push_back(at.scaled_sum);
-    found.sums.push_back(at.sum);
+    found.sums.push_back(at.offset % 128 == 0 ? at.offset / -128 : INT32_MAX);
   }
   return found;
 }
@@ -174,7 +171,7 @@ void writeQuantized(Tensor &tensor, int64_t row, const QuantizedRow &values) {
       for (size_t part = 0; part < 4; ++part)
         wide[b].part_sums[part] = static_cast<int16_t>(values.partSums[4 * b + part]);
     } else {
-      narrow[b] = {values.scales[b], values.scaledSums[b], values.sums[b]};
+      narrow[b] = {values.scales[b], values.scaledSums[b], values.sums[b] * -128};
     }
 }
 

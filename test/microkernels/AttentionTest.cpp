@@ -7,9 +7,11 @@
 #include "runtime/format/Half.h"
 
 #include <algorithm>
+#include <atomic>
 #include <cmath>
 #include <limits>
 #include <numeric>
+#include <thread>
 
 namespace llama4::microkernels {
 namespace {
@@ -39,6 +41,9 @@ public:
 
   /// Output rows [tokens][width] in calls of `split` tokens; what a call must not touch stays 7.
   std::vector<float> run(const NativeLevel &level, int64_t split) const;
+  /// The same by the core that divides a token's keys: `threads` threads take all tiles in an order
+  /// by `seed`. Each result is written once, and the counters end as zero.
+  std::vector<float> runDivided(const NativeLevel &level, int threads, uint32_t seed) const;
   void check(const NativeLevel &level, const std::vector<float> &out) const;
 
 private:
@@ -63,6 +68,11 @@ private:
     return shape_.type == KvType::Float32 ? pool_[i] : bfloat16ToFloat(pool16_[i]);
   }
   void fillStale(const std::vector<Run> &runs);
+  l4_step stepBuffer() const;
+  const void *pool() const {
+    return shape_.type == KvType::Float32 ? static_cast<const void *>(pool_.data())
+                                          : static_cast<const void *>(pool16_.data());
+  }
 
   Shape shape_;
   std::vector<int64_t> position_, length_;
@@ -118,7 +128,7 @@ void Step::fillStale(const std::vector<Run> &runs) {
       }
 }
 
-std::vector<float> Step::run(const NativeLevel &level, int64_t split) const {
+l4_step Step::stepBuffer() const {
   l4_step step = {};
   step.symbol = static_cast<uint32_t>(tokens());
   step.sequences = static_cast<uint32_t>(length_.size());
@@ -128,8 +138,11 @@ std::vector<float> Step::run(const NativeLevel &level, int64_t split) const {
   step.length = length_.data();
   step.page_table[kKind] = table_.data();
   step.page_stride[kKind] = static_cast<uint32_t>(stride_);
-  const void *pool = shape_.type == KvType::Float32 ? static_cast<const void *>(pool_.data())
-                                                    : static_cast<const void *>(pool16_.data());
+  return step;
+}
+
+std::vector<float> Step::run(const NativeLevel &level, int64_t split) const {
+  const l4_step step = stepBuffer();
   const int64_t outStride = width() + 5;
   std::vector<float> out(static_cast<size_t>(tokens() * outStride), 7.0f);
   // The scratch starts as NaN, and ends where the declared size ends.
@@ -140,15 +153,56 @@ std::vector<float> Step::run(const NativeLevel &level, int64_t split) const {
     for (int64_t t = 0; t < tokens(); t += split)
       level.cores->find(shape_.type)(
           out.data() + t * outStride + head * shape_.group * shape_.headDim, outStride, q_.data(),
-          width(), &step, kKind, pool, head, t, std::min(t + split, tokens()), shape_.kvHeads,
+          width(), &step, kKind, pool(), head, t, std::min(t + split, tokens()), shape_.kvHeads,
           shape_.group, shape_.headDim, shape_.chunk, kScale, scratch.data());
+  return out;
+}
+
+std::vector<float> Step::runDivided(const NativeLevel &level, int threads, uint32_t seed) const {
+  const l4_step step = stepBuffer();
+  const int64_t heads = shape_.kvHeads, count = tokens() * heads * kAttentionParts;
+  const int64_t each = splitAttentionFloats(shape_.group, shape_.headDim);
+  const int64_t outStride = width() + 5;
+  std::vector<float> out(static_cast<size_t>(tokens() * outStride), 7.0f);
+  std::vector<float> parts(static_cast<size_t>(tokens() * heads * each), std::nanf(""));
+  std::vector<int32_t> counters(static_cast<size_t>(tokens() * heads * splitAttentionCounters()));
+  std::vector<std::atomic<int>> written(static_cast<size_t>(tokens() * heads));
+  std::vector<int64_t> order(static_cast<size_t>(count));
+  std::iota(order.begin(), order.end(), 0);
+  std::shuffle(order.begin(), order.end(), std::mt19937(seed));
+  std::atomic<size_t> taken = 0;
+  const auto work = [&] {
+    std::vector<float> scratch(
+        static_cast<size_t>(attentionScratchBytes(shape_.group, shape_.headDim, 1)) / 4,
+        std::nanf(""));
+    for (size_t i = taken++; i < order.size(); i = taken++) {
+      const int64_t tile = order[i] % kAttentionParts, row = order[i] / kAttentionParts;
+      const int64_t head = row % heads, t = row / heads;
+      written[static_cast<size_t>(row)] +=
+          level.cores->splitAttention[static_cast<size_t>(shape_.type)](
+              out.data() + t * outStride + head * shape_.group * shape_.headDim, q_.data(), width(),
+              &step, kKind, pool(), head, t, tile, heads, shape_.group, shape_.headDim,
+              shape_.chunk, kScale, parts.data() + row * each,
+              counters.data() + row * splitAttentionCounters(), scratch.data());
+    }
+  };
+  std::vector<std::thread> others;
+  for (int i = 1; i < threads; ++i)
+    others.emplace_back(work);
+  work();
+  for (std::thread &other : others)
+    other.join();
+  for (const std::atomic<int> &times : written)
+    EXPECT_EQ(times, 1);
+  for (int32_t counter : counters)
+    EXPECT_EQ(counter, 0);
   return out;
 }
 
 void Step::check(const NativeLevel &level, const std::vector<float> &out) const {
   // Levels that multiply pairs of bfloat16 round the query and the weights as well.
   const bool rounds =
-      shape_.type == KvType::BFloat16 && std::string_view(level.level->name).ends_with("+bf16");
+      shape_.type == KvType::BFloat16 && level.level->name.find("+bf16") != std::string_view::npos;
   const int64_t heads = shape_.kvHeads * shape_.group;
   for (int64_t t = 0; t < tokens(); ++t) {
     const auto at = static_cast<size_t>(t);
@@ -265,6 +319,94 @@ TEST(ChunkedAttention, SameBitsHoweverTokensAreGrouped) {
           EXPECT_TRUE(sameBits(whole.data(), step.run(level, split).data(), whole.size()))
               << "chunk " << chunk << ", group " << group << ", calls of " << split << " tokens";
       });
+    }
+}
+
+/// Decodes before, at and behind borders of parts (256 keys each up to 2048 keys, then 512, 1024,
+/// 2048), and prefills over them whose rows have parts of different lengths.
+const std::vector<Run> kDeep = {{254, 5},  {511, 3},  {767, 1},  {768, 1},  {1023, 3}, {2045, 6},
+                                {2303, 3}, {4094, 5}, {8190, 4}, {8703, 2}, {100, 1},  {5119, 40}};
+
+TEST(DividedAttention, MatchesTheReference) {
+  for (KvType type : {KvType::Float32, KvType::BFloat16}) {
+    const Step step({type, 2, 3, 16}, kDeep, 11);
+    forEachLevel([&](const NativeLevel &level) {
+      const std::vector<float> whole = step.run(level, 16);
+      step.check(level, whole);
+      for (uint32_t seed : {1u, 2u})
+        EXPECT_TRUE(sameBits(whole.data(), step.runDivided(level, 1, seed).data(), whole.size()))
+            << kvTypeName(type) << ", order " << seed;
+    });
+    if (::testing::Test::HasFatalFailure())
+      return;
+  }
+}
+
+TEST(DividedAttention, SameBitsHoweverTokensAreGrouped) {
+  for (int64_t group : {1, 3, 5}) {
+    const Step step({KvType::BFloat16, 1, group, 24}, kDeep, 12);
+    forEachLevel([&](const NativeLevel &level) {
+      const std::vector<float> whole = step.run(level, step.tokens());
+      for (int64_t split : {1, 3, 7, 16})
+        EXPECT_TRUE(sameBits(whole.data(), step.run(level, split).data(), whole.size()))
+            << "group " << group << ", calls of " << split << " tokens";
+      EXPECT_TRUE(sameBits(whole.data(), step.runDivided(level, 1, 3).data(), whole.size()))
+          << "group " << group << ", divided";
+    });
+  }
+}
+
+/// Prefills over the borders of chunks and of parts in them.
+std::vector<Run> runsAroundParts(int64_t c) {
+  std::vector<Run> runs;
+  for (int64_t border : {c, 2 * c, c + 256, 2 * c + 512, 2 * c - 64})
+    runs.push_back({border - 2, 5});
+  return runs;
+}
+
+// Chunks that begin inside a block: parts are counted from there, never more than a tile each.
+TEST(DividedAttention, ChunksHavePartsOfTheirOwn) {
+  for (int64_t chunk : {300, 1000, 2049})
+    for (KvType type : {KvType::Float32, KvType::BFloat16}) {
+      const Step step({type, 1, 2, 16, chunk}, runsAroundParts(chunk),
+                      static_cast<uint32_t>(chunk));
+      forEachLevel([&](const NativeLevel &level) {
+        const std::vector<float> whole = step.run(level, 16);
+        step.check(level, whole);
+        EXPECT_TRUE(sameBits(whole.data(), step.run(level, 1).data(), whole.size())) << chunk;
+        EXPECT_TRUE(sameBits(whole.data(), step.runDivided(level, 1, 4).data(), whole.size()))
+            << chunk;
+      });
+    }
+}
+
+// Whoever ends last joins, whatever the order: the parts of one row on several threads.
+TEST(DividedAttention, SameBitsFromManyThreads) {
+  const Step step({KvType::BFloat16, 3, 3, 64}, {{2047, 1}, {600, 1}, {4999, 1}, {40, 1}}, 13);
+  forEachLevel([&](const NativeLevel &level) {
+    const std::vector<float> whole = step.run(level, 16);
+    for (uint32_t seed = 0; seed < 20; ++seed)
+      ASSERT_TRUE(sameBits(whole.data(), step.runDivided(level, 3, seed).data(), whole.size()))
+          << "order " << seed;
+  });
+}
+
+// At every position there are 1 to kAttentionParts parts of whole blocks, and few keys are one.
+TEST(DividedAttention, NoMorePartsThanTiles) {
+  for (int64_t chunk : {0, 1, 21, 300, 8192, 100000})
+    for (int64_t position = 0; position < 12000000; position += 1 + position / 700) {
+      const int64_t begin = l4_first_part(position, chunk),
+                    first = l4_first_visible(position, chunk);
+      const int64_t keys = l4_part_keys(position - begin + 1);
+      const int64_t parts = (position - begin) / keys + 1;
+      ASSERT_EQ(keys % L4_ATTENTION_BLOCK, 0);
+      ASSERT_LE(begin, first);
+      ASSERT_GT(begin + L4_ATTENTION_BLOCK, first);
+      ASSERT_LE(parts, kAttentionParts) << "position " << position << ", chunk " << chunk;
+      ASSERT_TRUE(parts == 1 || keys * kAttentionParts < 2 * (position - begin + 1) ||
+                  keys == L4_ATTENTION_PART);
+      if (position - begin < L4_ATTENTION_PART)
+        ASSERT_EQ(parts, 1);
     }
 }
 

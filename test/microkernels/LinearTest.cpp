@@ -49,11 +49,14 @@ void quantizeActivation(const float *x, int64_t k, int64_t width, std::byte *row
     const float scale = largest / 127.0f, scaledSum = scale * static_cast<float>(sum);
     std::byte *block = row + blocks * width + b * (width == 32 ? 12 : 16);
     std::memcpy(block, &scale, 4);
-    if (width == 32)
-      std::memcpy(block += 4, &scaledSum, 4);
-    std::memcpy(block + 4, &sum, 4);
-    if (width == 128)
+    if (width == 32) {
+      sum *= -128;
+      std::memcpy(block + 4, &scaledSum, 4);
+      std::memcpy(block + 8, &sum, 4);
+    } else {
+      std::memcpy(block + 4, &sum, 4);
       std::memcpy(block + 8, parts, 8);
+    }
   }
 }
 
@@ -121,6 +124,19 @@ Expected expectPairs(const float *x, const Source &w, int64_t k) {
     sum = fmaFlushed(w.value(i), x[i], sum);
   }
   expected.contract = sums[0] + sums[1];
+  return expected;
+}
+
+/// bfloat16 times bfloat16 where the level has tiles: even and odd columns of each 32 apart.
+Expected expectTiles(const float *x, const Source &w, int64_t k) {
+  Expected expected = expectFloat(x, w, k);
+  expected.contract = 0;
+  for (int64_t first = 0; first < k; first += 32) {
+    float sums[2] = {0, 0};
+    for (int64_t i = first; i < std::min(first + 32, k); ++i)
+      sums[i % 2] = fmaFlushed(w.value(i), x[i], sums[i % 2]);
+    expected.contract = fmaFlushed(fmaFlushed(sums[0], 1, sums[1]), 1, expected.contract);
+  }
   return expected;
 }
 
@@ -231,6 +247,7 @@ public:
     const bool pairs = core_.activation == Activation::BF16 &&
                        core_.encoding == Encoding::BFloat16 &&
                        level.level->features.find("avx512bf16") != std::string_view::npos;
+    const bool tiles = level.level->features.find("amx-bf16") != std::string_view::npos;
     const int64_t width = panels() * kPanelRows;
     const uint64_t rowBytes = pack::sourceRowBytes(core_.encoding, k_);
     for (int64_t i = 0; i < m_; ++i)
@@ -247,7 +264,7 @@ public:
           const Expected expected = core_.activation == Activation::Q8 ? expectQ8(row, w, k_)
                                     : core_.activation == Activation::Q8_128
                                         ? (w.isSuper() ? expectSuper : expectWide)(row, w, k_)
-                                    : pairs ? expectPairs(x, w, k_)
+                                    : pairs ? (tiles ? expectTiles : expectPairs)(x, w, k_)
                                             : expectFloat(x, w, k_);
           ASSERT_NEAR(got, expected.exact, expected.tolerance + 1e-30) << i << " " << j;
           ASSERT_EQ(std::bit_cast<uint32_t>(got), std::bit_cast<uint32_t>(expected.contract))
@@ -298,6 +315,29 @@ TEST_P(Linear, SameBitsHoweverTokensAreSplit) {
       for (int64_t split = 1; split < 19; ++split)
         EXPECT_TRUE(sameBits(whole.data(), problem.run(level, split).data(), whole.size()))
             << "calls of " << split << " tokens";
+    });
+  }
+}
+
+// Any number of tokens, in tiles of 16 and what is left of them: 8-bit rows have the bits of the
+// level without AMX, and others those of the same tokens one at a time.
+TEST_P(Linear, TilesHaveTheBitsOfFewTokens) {
+  const LinearCore &core = GetParam();
+  const NativeLevel &narrow = nativeLevels()[nativeLevels().size() - 2];
+  ASSERT_EQ(narrow.level->name, "x86-64-v4+vnni+bf16");
+  const bool bytes = core.activation == Activation::Q8 || core.activation == Activation::Q8_128;
+  const int64_t k = core.kMultiple == 1 ? 77 : 3 * core.kMultiple;
+  std::vector<int64_t> counts = {47, 48, 63, 64, 65, 73, 79, 128, 137};
+  for (int64_t m = 1; m <= 40; ++m)
+    counts.push_back(m);
+  for (int64_t m : counts) {
+    const Problem problem(core, m, 33, k);
+    forEachLevel([&](const NativeLevel &level) {
+      if (level.level->features.find("amx-tile") == std::string_view::npos)
+        return;
+      const std::vector<float> out = problem.run(level, m);
+      const std::vector<float> few = bytes ? problem.run(narrow, 1) : problem.run(level, 1);
+      EXPECT_TRUE(sameBits(out.data(), few.data(), out.size())) << m << " tokens";
     });
   }
 }

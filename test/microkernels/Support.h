@@ -14,16 +14,22 @@ namespace llama4::microkernels {
 
 inline void PrintTo(const LinearCore &core, std::ostream *stream) { *stream << core.symbol; }
 
-/// Calls `body(level)` for every level that this machine has, and prints the others.
+/// Calls `body(level)` for every level that this machine has, and prints the others. The level
+/// with AMX comes a second time, with emulated tiles.
 template <typename Body> void forEachLevel(Body body) {
-  for (const NativeLevel &level : nativeLevels()) {
-    if (!level.runsHere) {
-      std::printf("[  SKIPPED ] level %s: this machine does not have it\n",
-                  std::string(level.level->name).c_str());
+  std::vector<const NativeLevel *> levels;
+  for (const NativeLevel &level : nativeLevels())
+    levels.push_back(&level);
+  levels.push_back(&emulatedTiles());
+  for (const NativeLevel *level : levels) {
+    const std::string name =
+        std::string(level->level->name) + (level == &emulatedTiles() ? " with emulated tiles" : "");
+    if (!level->runsHere) {
+      std::printf("[  SKIPPED ] level %s: this machine does not have it\n", name.c_str());
       continue;
     }
-    SCOPED_TRACE(level.level->name);
-    body(level);
+    SCOPED_TRACE(name);
+    body(*level);
     if (::testing::Test::HasFatalFailure())
       return;
   }

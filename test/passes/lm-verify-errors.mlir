@@ -122,3 +122,12 @@ func.func @main(%x: tensor<?x64xf32>, %l: tensor<?x5xf32>) attributes {lm.entry 
   %y = lm.linear %in, %w by %tiles core <"l4_linear_f32_float32", tokens = 64> : tensor<?x1x64xf32>, !w, tensor<?x1x4xi32> -> tensor<?x1x16xf32>
   return
 }
+
+// -----
+// ===== A core that divides the keys of a token takes one token =====
+func.func @main(%q: tensor<?x64xf32>, %kv: !lm.kv<"full", kind = 0, layers = 1, heads = 2, dim = 16, bf16>, %b: !lm.batch) -> tensor<?x64xf32> attributes {lm.entry = #lm.entry<"T", bound = 8>} {
+  %l = lm.kv_layer %kv[0] : !lm.kv<"full", kind = 0, layers = 1, heads = 2, dim = 16, bf16> -> !lm.kv_layer<kind = 0, heads = 2, dim = 16, bf16>
+  // expected-error @+1 {{divides keys among tiles of 16 tokens, expected tiles of one}}
+  %0 = lm.attention %q, %l, %b mask causal scale 0.25 core <"l4_split_attention_bfloat16", tokens = 16> : tensor<?x64xf32>, !lm.kv_layer<kind = 0, heads = 2, dim = 16, bf16> -> tensor<?x64xf32>
+  return %0 : tensor<?x64xf32>
+}

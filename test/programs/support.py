@@ -11,6 +11,7 @@ from safetensors.numpy import load_file, save_file
 
 BIN = pathlib.Path(os.environ["LLAMA4_BINARY_DIR"])
 DATA = pathlib.Path(__file__).resolve().parent.parent / "data"
+AMX_FLAGS = ("amx_tile", "amx_int8", "amx_bf16")
 
 
 def run(tool, *arguments, check=True, text=True):
@@ -34,6 +35,10 @@ def cpu_levels():
         levels.append("x86-64-v4+vnni+bf16")
     else:
         print("skipped: level x86-64-v4+vnni+bf16, this CPU has no AVX-512 with BF16")
+    if len(levels) > 2 and all(f" {flag}" in flags for flag in AMX_FLAGS):
+        levels.append("x86-64-v4+vnni+bf16+amx")
+    else:
+        print("skipped: level x86-64-v4+vnni+bf16+amx, this CPU has no AMX")
     return levels
 
 

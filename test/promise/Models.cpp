@@ -26,9 +26,10 @@ std::span<const char *const> allEncodings() {
   return names;
 }
 
-Result<std::string> compileModel(const std::string &checkpoint, const std::string &encoding) {
+Result<std::string> compileModel(const std::string &checkpoint, const std::string &encoding,
+                                 uint32_t length) {
   static std::map<std::string, std::string> done;
-  const std::string key = checkpoint + "." + encoding;
+  const std::string key = checkpoint + "." + encoding + "." + std::to_string(length);
   if (auto found = done.find(key); found != done.end())
     return found->second;
   const std::string path = ::testing::TempDir() + "promise." + key + ".l4x", log = path + ".log";
@@ -37,7 +38,7 @@ Result<std::string> compileModel(const std::string &checkpoint, const std::strin
       "' -o '" + path + "' --quantization-encoding " + encoding + " --compute " +
       (encoding == "float32" ? "float32" : "bfloat16") + " --max-step-tokens " +
       std::to_string(modelStepTokens) + " --max-batch-size " + std::to_string(modelBatch) +
-      " --max-length " + std::to_string(modelLength) + " 2> '" + log + "'";
+      " --max-length " + std::to_string(length) + " 2> '" + log + "'";
   const int ended = std::system(command.c_str());
   if (ended != 0) {
     const bool unknown = WIFEXITED(ended) && WEXITSTATUS(ended) == 2;

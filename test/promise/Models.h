@@ -28,9 +28,11 @@ bool fullRun();
 std::span<const char *const> allEncodings();
 
 /// Compiles a checkpoint of test/data/oracles with all CPU levels, float32 activations for
-/// "float32" and the fast mode otherwise; the same path for the same arguments. Errors: Unavailable
-/// (the compiler does not offer the encoding), Internal (it failed; its words).
-Result<std::string> compileModel(const std::string &checkpoint, const std::string &encoding);
+/// "float32" and the fast mode otherwise, for texts of `length` tokens; the same path for the same
+/// arguments. Errors: Unavailable (the compiler does not offer the encoding), Internal (it failed;
+/// its words).
+Result<std::string> compileModel(const std::string &checkpoint, const std::string &encoding,
+                                 uint32_t length = modelLength);
 
 /// A processor of so many threads that runs `level`; the level's own choice where it is empty.
 /// Errors: those of createCpuDevice().

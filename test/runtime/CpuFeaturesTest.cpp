@@ -8,6 +8,8 @@
 #include <map>
 #include <set>
 #include <sstream>
+#include <sys/syscall.h>
+#include <unistd.h>
 
 namespace llama4 {
 namespace {
@@ -23,7 +25,8 @@ HasFeature machineOf(std::string_view name) {
 
 const std::vector<std::string> none, odd = {"avx2", "no-such-feature"}, amx = {"amx-int8"};
 const CodeView v3{"cpu", "x86-64-v3", none, {}}, v4{"cpu", "x86-64-v4+vnni", none, {}},
-    bf16{"cpu", "x86-64-v4+vnni+bf16", none, {}};
+    bf16{"cpu", "x86-64-v4+vnni+bf16", none, {}},
+    amxCode{"cpu", "x86-64-v4+vnni+bf16+amx", none, {}};
 
 TEST(SelectCode, TakesTheBestThatRuns) {
   std::vector<CodeView> all = {v4, bf16, v3};
@@ -31,6 +34,22 @@ TEST(SelectCode, TakesTheBestThatRuns) {
   EXPECT_EQ(*selectCode(all, "", machineOf("x86-64-v4+vnni")), 0u);
   EXPECT_EQ(*selectCode(all, "", machineOf("x86-64-v4+vnni+bf16")), 1u);
   EXPECT_EQ(*selectCode(all, "x86-64-v3", machineOf("x86-64-v4+vnni+bf16")), 2u);
+}
+
+// Tile registers count only where both kinds of products are there, and the system saves them.
+TEST(SelectCode, TakesTilesWhereTheyCanBeUsed) {
+  std::vector<CodeView> all = {amxCode, v3, bf16};
+  EXPECT_EQ(*selectCode(all, "", machineOf("x86-64-v4+vnni+bf16+amx")), 0u);
+  EXPECT_EQ(*selectCode(all, "", machineOf("x86-64-v4+vnni+bf16")), 2u);
+  EXPECT_EQ(*selectCode(all, "x86-64-v4+vnni+bf16", machineOf("x86-64-v4+vnni+bf16+amx")), 2u);
+  for (std::string_view lacking : {"amx-tile", "amx-int8", "amx-bf16", "avx512bf16"}) {
+    const HasFeature whole = machineOf("x86-64-v4+vnni+bf16+amx");
+    const auto partly = [&](std::string_view feature) {
+      return feature != lacking && whole(feature);
+    };
+    EXPECT_EQ(*selectCode(all, "", partly), lacking == "avx512bf16" ? 1u : 2u) << lacking;
+    EXPECT_FALSE(selectCode(all, "x86-64-v4+vnni+bf16+amx", partly).ok()) << lacking;
+  }
 }
 
 TEST(SelectCode, SkipsFeaturesTheMachineLacksOrNobodyKnows) {
@@ -52,6 +71,13 @@ TEST(SelectCode, SaysWhatWasFoundAndWhatRuns) {
   EXPECT_NE(refused.status().message().find("expected cpu:x86-64-v3;"), std::string::npos);
 }
 
+/// True when the system says that this process may use tile registers (ARCH_GET_XCOMP_PERM).
+bool tilesPermitted() {
+  uint64_t states = 0;
+  return cpuHas("amx-tile") && syscall(SYS_arch_prctl, 0x1022, &states) == 0 &&
+         (states >> 18 & 1) != 0;
+}
+
 TEST(CpuHas, AgreesWithTheSystem) {
   std::ifstream info("/proc/cpuinfo");
   std::set<std::string> flags;
@@ -71,11 +97,16 @@ TEST(CpuHas, AgreesWithTheSystem) {
                                                          {"lzcnt", "abm"},
                                                          {"sahf", "lahf_lm"},
                                                          {"avx512vnni", "avx512_vnni"},
-                                                         {"avx512bf16", "avx512_bf16"}};
+                                                         {"avx512bf16", "avx512_bf16"},
+                                                         {"amx-tile", "amx_tile"},
+                                                         {"amx-int8", "amx_int8"},
+                                                         {"amx-bf16", "amx_bf16"}};
   for (std::string_view feature : cpuLevels().back().features) {
     auto name = names.find(feature);
     std::string flag = name == names.end() ? std::string(feature) : name->second;
-    EXPECT_EQ(cpuHas(feature), flags.count(flag) != 0) << feature;
+    // Tiles have to be asked for, too, and may be refused.
+    const bool permitted = !feature.starts_with("amx-") || tilesPermitted();
+    EXPECT_EQ(cpuHas(feature), flags.count(flag) != 0 && permitted) << feature;
   }
   EXPECT_FALSE(cpuHas("no-such-feature"));
 }

@@ -177,7 +177,7 @@ void fillActivations(Activation activation, std::byte *rows, int64_t m, int64_t 
       else
         row[j] = static_cast<std::byte>(static_cast<int8_t>(x));
     }
-    const l4_q8_block block = {0.01f, 0.01f, 1};
+    const l4_q8_block block = {0.01f, 0.01f, -128};
     if (activation == Activation::Q8)
       for (int64_t b = 0; b < k / 32; ++b)
         std::memcpy(row + k + b * int64_t{sizeof(block)}, &block, sizeof(block));

@@ -26,6 +26,7 @@ ROOMS = {
     "runtime/text/build": "runtime/text",
     "compiler/checkpoint": "runtime/format",
     "compiler/microkernels": "runtime/format",
+    "compiler/microkernels/native": "compiler/microkernels runtime/device",
     "compiler/pack": "compiler/microkernels compiler/checkpoint",
     # front: what a model declares. No MLIR.
     "compiler/graph": "runtime/format dialects/lm/Shape.h dialects/lm/VisionShape.h",
@@ -41,7 +42,7 @@ ROOMS = {
     "compiler/report": "passes",
     "compiler/emit": "passes compiler/pack runtime/text/build",
     "compiler/driver": "models compiler/import compiler/target compiler/report compiler/emit "
-                       "compiler/reference",
+                       "compiler/reference runtime/device",
     # ends
     "tools/llama4-opt": "passes models compiler/import compiler/reference compiler/target "
                         "tools/manual tools/llama4-compile/CompilerVersion.h",
@@ -49,6 +50,7 @@ ROOMS = {
     "tools/llama4-compile": "compiler/driver tools/manual",
     "tools/llama4-run": "runtime/serve tools/manual",
     "tools/bench": ANY,
+    "tools/dev": "compiler/microkernels",
     "test": ANY,
 }
 # Rooms that may include MLIR and LLVM; the others may not, whatever they include.

@@ -4,6 +4,12 @@
 // AttentionTiles.h). A query sees the keys of its own chunk up to its own position; a block may lie
 // before a row's first key (another row of the call sees it) or behind its last.
 //
+// The keys of a row are divided into parts of whole blocks: 1 to L4_ATTENTION_PARTS, of at least
+// L4_ATTENTION_PART keys, by the row's own position alone (Sizes.h). Blocks are merged within a
+// part, and then the parts, both in ascending order. So the parts of a token may be computed by
+// different tiles, and the tile that ends last joins them; a call of `attention`, which does all
+// parts of its rows, one after the other, gives the same bits.
+//
 //===----------------------------------------------------------------------===//
 #ifndef LLAMA4_COMPILER_MICROKERNELS_CPU_ATTENTION_H
 #define LLAMA4_COMPILER_MICROKERNELS_CPU_ATTENTION_H
@@ -75,55 +81,182 @@ L4_INLINE const void *queryFactors(const float *q, [[maybe_unused]] void *copy,
   return q;
 }
 
+/// The query rows of a call and what paged attention keeps of each, in scratch (layout: Sizes.h).
+struct PagedRows : Rows {
+  int64_t *position;
+  int64_t *border; ///< where the row's next part begins, INT64_MAX: it has none
+  float *earlierO, *earlierM, *earlierL; ///< of the parts before; m = kNothing: there are none
+  uint16_t *copies;
+
+  L4_MEMBER PagedRows(void *scratch, int64_t rows, int64_t headDim) : Rows(scratch, rows, headDim) {
+    position = static_cast<int64_t *>(end);
+    border = position + rows;
+    earlierO = reinterpret_cast<float *>(border + rows);
+    earlierM = earlierO + rows * padded;
+    earlierL = earlierM + rows;
+    copies = reinterpret_cast<uint16_t *>(earlierL + rows);
+  }
+
+  L4_MEMBER RowState earlier(int64_t row) const {
+    return {earlierO + row * padded, earlierM + row, earlierL + row};
+  }
+
+  /// The group's rows of token `t`, from row `first` on, with all their state but O, m and l.
+  template <class Kv>
+  L4_MEMBER void put(const AttentionArgs &args, int64_t t, int64_t first) const {
+    const int64_t at = args.step->position[t], begin = l4_first_part(at, args.chunk);
+    const int64_t next = begin + l4_part_keys(at - begin + 1);
+    for (int64_t row = first; row < first + args.group; ++row) {
+      position[row] = at;
+      border[row] = next <= at ? next : INT64_MAX;
+      earlierM[row] = kNothing;
+      query[row] = queryFactors<Kv>(args.q + t * args.qStride +
+                                        (args.kvHead * args.group + row - first) * args.headDim,
+                                    copies + row * padded, args.headDim);
+    }
+  }
+
+  /// The first border of `count` rows.
+  L4_MEMBER int64_t nextBorder(int64_t count) const {
+    int64_t next = INT64_MAX;
+    for (int64_t row = 0; row < count; ++row)
+      next = border[row] < next ? border[row] : next;
+    return next;
+  }
+
+  /// Ends the part of each row whose next one begins at `key`: what the row has of it is joined
+  /// into what it has of the parts before, in ascending order.
+  template <class Kv> L4_MEMBER void endParts(int64_t count, int64_t key, int64_t chunk) const {
+    for (int64_t row = 0; row < count; ++row) {
+      if (border[row] != key)
+        continue;
+      addToEarlier<Kv>(row);
+      clear(1, row);
+      const int64_t begin = l4_first_part(position[row], chunk);
+      const int64_t next = key + l4_part_keys(position[row] - begin + 1);
+      border[row] = next <= position[row] ? next : INT64_MAX;
+    }
+  }
+
+  template <class Kv> L4_MEMBER void addToEarlier(int64_t row) const {
+    if (earlierM[row] == kNothing)
+      copyRow(earlier(row), state(row), padded);
+    else
+      joinRow<Kv>(earlier(row), state(row), padded);
+  }
+
+  /// Writes the result of a row.
+  template <class Kv> L4_MEMBER void write(float *out, int64_t row, int64_t headDim) const {
+    const bool isWhole = earlierM[row] == kNothing;
+    if (!isWhole)
+      joinRow<Kv>(earlier(row), state(row), padded);
+    const RowState from = isWhole ? state(row) : earlier(row);
+    writeRow(out, from.o, *from.l, headDim);
+  }
+};
+
+/// The keys from `from` to `last` for `count` rows, all of the sequence of token `t`. The block
+/// behind them is asked for where it has keys up to `known`: who has one part often has the next.
+template <class Kv>
+L4_INLINE void attendKeys(const AttentionArgs &args, const PagedRows &rows, int64_t count,
+                          int64_t t, int64_t from, int64_t last, int64_t known) {
+  const int32_t *table =
+      args.step->page_table[args.kind] +
+      static_cast<int64_t>(args.step->sequence[t]) * args.step->page_stride[args.kind];
+  PagedBlock<Kv> block = {};
+  const auto sees = [&](int64_t row) {
+    return visibleKeys(block.begin, rows.position[row], args.chunk);
+  };
+  const auto locate = [&](PagedBlock<Kv> &at) {
+    if (at.begin <= known)
+      at.locate(table, args.pool, args.kvHead, args.kvHeads, args.headDim, from, known);
+  };
+  rows.clear(count);
+  block.begin = from / kBlockKeys * kBlockKeys;
+  locate(block);
+  int64_t border = rows.nextBorder(count);
+  while (block.begin <= last) {
+    PagedBlock<Kv> next = block;
+    next.begin += kBlockKeys;
+    locate(next);
+    if (block.begin == border) {
+      rows.endParts<Kv>(count, border, args.chunk);
+      border = rows.nextBorder(count);
+    }
+    attendTiles<Kv, kRowTile>(rows, 0, count, {&block, &next}, args.headDim, sees, args.scale);
+    block = next;
+  }
+}
+
 /// Tokens [begin, end), all of one sequence; `out` is the row of `begin`.
 template <class Kv>
 L4_INLINE void attendSequence(const AttentionArgs &args, float *out, int64_t begin, int64_t end,
                               void *scratch) {
   const int64_t count = (end - begin) * args.group;
-  const Rows rows(scratch, count, args.headDim);
-  int64_t *positions = static_cast<int64_t *>(rows.end);
-  uint16_t *copies = reinterpret_cast<uint16_t *>(positions + count);
+  const PagedRows rows(scratch, count, args.headDim);
   int64_t last = 0, from = INT64_MAX;
   for (int64_t t = begin; t < end; ++t) {
     const int64_t position = args.step->position[t];
     const int64_t visible = l4_first_visible(position, args.chunk);
     last = position > last ? position : last;
     from = visible < from ? visible : from;
-    for (int64_t g = 0; g < args.group; ++g) {
-      const int64_t row = (t - begin) * args.group + g;
-      positions[row] = position;
-      rows.query[row] = queryFactors<Kv>(args.q + t * args.qStride +
-                                             (args.kvHead * args.group + g) * args.headDim,
-                                         copies + row * rows.padded, args.headDim);
-    }
+    rows.put<Kv>(args, t, (t - begin) * args.group);
   }
-  const int32_t *table =
-      args.step->page_table[args.kind] +
-      static_cast<int64_t>(args.step->sequence[begin]) * args.step->page_stride[args.kind];
-  rows.clear(count);
-  PagedBlock<Kv> block = {};
-  const auto sees = [&](int64_t row) {
-    return visibleKeys(block.begin, positions[row], args.chunk);
-  };
-  const auto locate = [&](PagedBlock<Kv> &at) {
-    if (at.begin <= last)
-      at.locate(table, args.pool, args.kvHead, args.kvHeads, args.headDim, from, last);
-  };
-  block.begin = from / kBlockKeys * kBlockKeys;
-  locate(block);
-  while (block.begin <= last) {
-    PagedBlock<Kv> next = block;
-    next.begin += kBlockKeys;
-    locate(next);
-    attendTiles<Kv, kRowTile>(rows, 0, count, {&block, &next}, args.headDim, sees, args.scale);
-    block = next;
-  }
+  attendKeys<Kv>(args, rows, count, begin, from, last, last);
   for (int64_t t = begin; t < end; ++t)
-    for (int64_t g = 0; g < args.group; ++g) {
-      const int64_t row = (t - begin) * args.group + g;
-      writeRow(out + (t - begin) * args.outStride + g * args.headDim, rows.o + row * rows.padded,
-               rows.l[row], args.headDim);
+    for (int64_t g = 0; g < args.group; ++g)
+      rows.write<Kv>(out + (t - begin) * args.outStride + g * args.headDim,
+                     (t - begin) * args.group + g, args.headDim);
+}
+
+/// What the parts of a token's keys gave, one behind the other (layout of each: Sizes.h).
+struct Parts {
+  float *first;
+  int64_t group, padded, floats;
+
+  L4_MEMBER RowState row(int64_t part, int64_t row) const {
+    float *at = first + part * floats;
+    return {at + row * padded, at + group * padded + row, at + group * padded + group + row};
+  }
+};
+
+/// Tile `tile` of L4_ATTENTION_PARTS for token `t`, whose row args.out points at. True when the
+/// result is written: when no tile of the token and the KV head is left.
+template <class Kv>
+L4_INLINE bool attendPart(const AttentionArgs &args, int64_t t, int64_t tile, const Parts &parts,
+                          int32_t *counter, void *scratch) {
+  const int64_t position = args.step->position[t], begin = l4_first_part(position, args.chunk);
+  const int64_t keys = l4_part_keys(position - begin + 1);
+  const int64_t count = (position - begin) / keys + 1;
+  // A tile has one part at most; those of few parts lie apart.
+  const int64_t part = tile * count / L4_ATTENTION_PARTS;
+  if (part == (tile + 1) * count / L4_ATTENTION_PARTS)
+    return false;
+  const PagedRows rows(scratch, args.group, args.headDim);
+  rows.put<Kv>(args, t, 0);
+  const int64_t visible = l4_first_visible(position, args.chunk);
+  const int64_t first = begin + part * keys, behind = first + keys;
+  // No row ends a part on the way.
+  for (int64_t row = 0; row < args.group; ++row)
+    rows.border[row] = INT64_MAX;
+  attendKeys<Kv>(args, rows, args.group, t, visible > first ? visible : first,
+                 position < behind ? position : behind - 1, position);
+  if (count > 1) {
+    for (int64_t row = 0; row < args.group; ++row)
+      copyRow(parts.row(part, row), rows.state(row), rows.padded);
+    // Who ends last sees what the others wrote, and leaves the counter as it was.
+    if (__atomic_add_fetch(counter, 1, __ATOMIC_ACQ_REL) != count)
+      return false;
+    __atomic_store_n(counter, 0, __ATOMIC_RELAXED);
+    for (int64_t row = 0; row < args.group; ++row) {
+      copyRow(rows.state(row), parts.row(0, row), rows.padded);
+      for (int64_t next = 1; next < count; ++next)
+        joinRow<Kv>(rows.state(row), parts.row(next, row), rows.padded);
     }
+  }
+  for (int64_t row = 0; row < args.group; ++row)
+    writeRow(args.out + row * args.headDim, rows.o + row * rows.padded, rows.l[row], args.headDim);
+  return true;
 }
 
 template <class Kv>

@@ -58,6 +58,11 @@ static_assert(kRowTile <= L4_ATTENTION_MAX_TILE && kRowTile <= kLanes, "scratch 
 /// The `m` of no keys: below every score.
 constexpr float kNothing = -1e30f;
 
+/// What a row has of some of its keys: the values, largest score and sum of weights.
+struct RowState {
+  float *o, *m, *l;
+};
+
 /// The state of all query rows of a call, in scratch (layout: Sizes.h).
 struct Rows {
   float *o;           ///< [rows][padded]
@@ -77,13 +82,15 @@ struct Rows {
     end = l + rows;
   }
 
-  /// The state of `count` rows that have seen no key.
-  L4_MEMBER void clear(int64_t count) const {
-    for (int64_t i = 0; i < count * padded; i += kLanes) {
+  L4_MEMBER RowState state(int64_t row) const { return {o + row * padded, m + row, l + row}; }
+
+  /// The state of `count` rows from `first` on that have seen no key.
+  L4_MEMBER void clear(int64_t count, int64_t first = 0) const {
+    for (int64_t i = first * padded; i < (first + count) * padded; i += kLanes) {
       store(o + i, zero());
       keepStores();
     }
-    for (int64_t row = 0; row < count; ++row) {
+    for (int64_t row = first; row < first + count; ++row) {
       m[row] = kNothing;
       l[row] = 0.0f;
       keepStores();
@@ -363,6 +370,30 @@ L4_INLINE void attendTiles(const Rows &rows, int64_t row, int64_t count, KeyBloc
   }
   if constexpr (R > 1)
     attendTiles<Kv, R == 8 ? 4 : R - 1>(rows, row, count, blocks, headDim, sees, scale);
+}
+
+/// Joins what a row has of its next keys into what it has of those before, as mergeFactors does
+/// with a block. Both are of at least one key.
+template <class Kv> L4_INLINE void joinRow(RowState row, RowState next, int64_t padded) {
+  const F before = splat(*row.m), m = splat(*next.m), one = splat(1.0f);
+  const F apart = vmax(sub(before, m), sub(m, before));
+  const F down = power<Kv>(sub(zero(), apart));
+  const F kept = selectLess(before, m, down, one), taken = selectLess(before, m, one, down);
+  storeFirst(row.l, 1, fma(splat(*row.l), kept, mul(splat(*next.l), taken)));
+  storeFirst(row.m, 1, selectLess(before, m, m, before));
+  for (int64_t d = 0; d < padded; d += kLanes) {
+    store(row.o + d, fma(load(row.o + d), kept, mul(load(next.o + d), taken)));
+    keepStores();
+  }
+}
+
+L4_INLINE void copyRow(RowState row, RowState from, int64_t padded) {
+  *row.m = *from.m;
+  *row.l = *from.l;
+  for (int64_t d = 0; d < padded; d += kLanes) {
+    store(row.o + d, load(from.o + d));
+    keepStores();
+  }
 }
 
 /// out = O / l, zero for a row that saw nothing. Adding 0 makes a zero's sign independent of how

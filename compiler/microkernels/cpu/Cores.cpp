@@ -8,14 +8,14 @@
 
 #include "compiler/microkernels/cpu/Attention.h"
 #include "compiler/microkernels/cpu/Group.h"
-#include "compiler/microkernels/cpu/LinearG.h"
+#include "compiler/microkernels/cpu/LinearTiles.h"
 #include "compiler/microkernels/cpu/RowAttention.h"
 
 extern "C" {
 
 #define L4_LINEAR(symbol, activation, encoding, k_multiple)                                        \
   void L4_CORE(symbol) L4_LINEAR_PARAMETERS {                                                      \
-    linear<activation, encoding>(out, out_stride, act, act_stride, panel, m, k);                   \
+    linearOfLevel<activation, encoding>(out, out_stride, act, act_stride, panel, m, k);            \
   }
 
 #define L4_DECODE_ROW(symbol, encoding)                                                            \
@@ -26,6 +26,14 @@ extern "C" {
     attention<Kv##kv_type>({out, out_stride, q, q_stride, step, kind, pool, kv_head, kv_heads,     \
                             group, head_dim, chunk, scale},                                        \
                            token_begin, token_end, scratch);                                       \
+  }
+
+#define L4_SPLIT_ATTENTION(symbol, kv_type)                                                        \
+  int32_t L4_CORE(symbol) L4_SPLIT_ATTENTION_PARAMETERS {                                          \
+    return attendPart<Kv##kv_type>(                                                                \
+        {out, 0, q, q_stride, step, kind, pool, kv_head, kv_heads, group, head_dim, chunk, scale}, \
+        token, tile, {parts, group, l4_padded_head(head_dim), l4_part_floats(group, head_dim)},    \
+        counter, scratch);                                                                         \
   }
 
 #define L4_UNIT_ATTENTION(symbol, row_type)                                                        \

@@ -46,6 +46,20 @@
    int64_t kind, const void *pool, int64_t kv_head, int64_t token_begin, int64_t token_end,        \
    int64_t kv_heads, int64_t group, int64_t head_dim, int64_t chunk, float scale, void *scratch)
 
+/// The same for one token, divided among L4_ATTENTION_PARTS tiles that any threads run in any order
+/// or at once, each once: `out` points at the token's row in the column of the group's first head.
+/// A tile that finds others of the token and head unfinished leaves what it has in `parts` (room
+/// for L4_ATTENTION_PARTS times l4_part_floats(group, head_dim), aligned to 64 bytes) and returns
+/// 0. The last one joins the parts in ascending order, writes `out` and returns 1: the bits of an
+/// L4_ATTENTION core. `counter` is 0 before the first tile and after the last. Tiles that have no
+/// keys return 0 at once; with one part, nothing is read or written in `parts` and `counter`.
+/// `scratch`, private: l4_attention_scratch_bytes(group, head_dim).
+#define L4_SPLIT_ATTENTION_PARAMETERS                                                              \
+  (float *out, const float *q, int64_t q_stride, const l4_step *step, int64_t kind,                \
+   const void *pool, int64_t kv_head, int64_t token, int64_t tile, int64_t kv_heads,               \
+   int64_t group, int64_t head_dim, int64_t chunk, float scale, float *parts, int32_t *counter,    \
+   void *scratch)
+
 /// One head of one unit: rows [row_begin, row_end) attend to all `rows` rows (>= 1) of the unit, in
 /// both directions: out = softmax(scale q k^T) v. `q`, `k` and `v`, of the core's row type, point
 /// at row 0 of the unit in the head's first column, `stride` numbers lie between rows of each;
@@ -97,6 +111,7 @@ extern "C" {
   void L4_CORE(symbol) L4_LINEAR_PARAMETERS;
 #define L4_DECODE_ROW(symbol, encoding) void L4_CORE(symbol) L4_DECODE_ROW_PARAMETERS;
 #define L4_ATTENTION(symbol, kv_type) void L4_CORE(symbol) L4_ATTENTION_PARAMETERS;
+#define L4_SPLIT_ATTENTION(symbol, kv_type) int32_t L4_CORE(symbol) L4_SPLIT_ATTENTION_PARAMETERS;
 #define L4_UNIT_ATTENTION(symbol, row_type) void L4_CORE(symbol) L4_UNIT_ATTENTION_PARAMETERS;
 #define L4_CROSS_ATTENTION(symbol) void L4_CORE(symbol) L4_CROSS_ATTENTION_PARAMETERS;
 #define L4_GROUP(symbol) void L4_CORE(symbol) L4_GROUP_PARAMETERS;

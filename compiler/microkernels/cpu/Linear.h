@@ -266,6 +266,16 @@ template <class Rows> struct Int8Tiles {
   }
 };
 
+/// Minus 2^kOffsetLog2 times the sum of the block's int8: where dot products with stored quants
+/// start.
+template <class E> L4_INLINE I startOf(const l4_q8_block &block) {
+  const I offset = splatInt(block.offset);
+  if constexpr (E::kOffsetLog2 == 7)
+    return offset;
+  else
+    return shiftRightSigned<7 - E::kOffsetLog2>(offset);
+}
+
 /// Rows q8<32> of KernelAbi.h.
 struct Q8 : Int8Tiles<Q8> {
   template <class E, int T, int N> static L4_MEMBER void rows(const LinearArgs &args, int first) {
@@ -297,8 +307,7 @@ struct Q8 : Int8Tiles<Q8> {
     for (int t = 0; t < T; ++t) {
       dots[t] = splatInt(0);
       if constexpr (E::kOffsetLog2 >= 0)
-        dots[t] =
-            subInt(dots[t], shiftLeft<E::kOffsetLog2>(splatInt(blockOf(block, stride, t).sum)));
+        dots[t] = startOf<E>(blockOf(block, stride, t));
     }
     addDots<E, T, 0, 8>(dots, w, half, q, stride);
 #pragma unroll

@@ -46,6 +46,7 @@ L4_INLINE I andInt(I a, I b) { return _mm512_and_si512(a, b); }
 L4_INLINE I orInt(I a, I b) { return _mm512_or_si512(a, b); }
 template <int N> L4_INLINE I shiftLeft(I x) { return _mm512_slli_epi32(x, N); }
 template <int N> L4_INLINE I shiftRight(I x) { return _mm512_srli_epi32(x, N); }
+template <int N> L4_INLINE I shiftRightSigned(I x) { return _mm512_srai_epi32(x, N); }
 /// By a count that the optimizer knows, or at worst a register holds.
 L4_INLINE I shiftLeftBy(I x, int n) { return _mm512_slli_epi32(x, static_cast<unsigned>(n)); }
 L4_INLINE I shiftRightBy(I x, int n) { return _mm512_srli_epi32(x, static_cast<unsigned>(n)); }
@@ -153,6 +154,7 @@ L4_INLINE I andInt(I a, I b) { return _mm256_and_si256(a, b); }
 L4_INLINE I orInt(I a, I b) { return _mm256_or_si256(a, b); }
 template <int N> L4_INLINE I shiftLeft(I x) { return _mm256_slli_epi32(x, N); }
 template <int N> L4_INLINE I shiftRight(I x) { return _mm256_srli_epi32(x, N); }
+template <int N> L4_INLINE I shiftRightSigned(I x) { return _mm256_srai_epi32(x, N); }
 L4_INLINE I shiftLeftBy(I x, int n) { return _mm256_slli_epi32(x, n); }
 L4_INLINE I shiftRightBy(I x, int n) { return _mm256_srli_epi32(x, n); }
 L4_INLINE I loadBytes(const uint8_t *p) {

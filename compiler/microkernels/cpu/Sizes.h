@@ -30,6 +30,34 @@ static inline constexpr int64_t l4_first_visible(int64_t position, int64_t chunk
   return chunk == 0 ? 0 : position / chunk * chunk;
 }
 
+/// Keys in one part of those that a query sees, at least; a multiple of L4_ATTENTION_BLOCK.
+#define L4_ATTENTION_PART 256
+/// Parts that the keys of a query have, at most.
+#define L4_ATTENTION_PARTS 8
+/// int32 between the counters of two KV heads: a cache line.
+#define L4_ATTENTION_COUNTER 16
+
+/// Where the first part of the keys of a query at `position` begins: with the block of its first
+/// key.
+static inline constexpr int64_t l4_first_part(int64_t position, int64_t chunk) {
+  return l4_first_visible(position, chunk) / L4_ATTENTION_BLOCK * L4_ATTENTION_BLOCK;
+}
+
+/// Keys in each part but the last, a power of two, where `span` keys lie between the beginning of
+/// the first part and the query, which counts: so many that there are at most L4_ATTENTION_PARTS.
+static inline constexpr int64_t l4_part_keys(int64_t span) {
+  int64_t keys = L4_ATTENTION_PART;
+  while (keys * L4_ATTENTION_PARTS < span)
+    keys *= 2;
+  return keys;
+}
+
+/// Numbers of one part of `group` query rows: O float[group][padded head_dim] | M float[group] |
+/// L float[group], in lines of the cache.
+static inline constexpr int64_t l4_part_floats(int64_t group, int64_t head_dim) {
+  return group * l4_padded_head(head_dim) + (2 * group + 15) / 16 * 16;
+}
+
 /// The state of `rows` query rows in scratch, a multiple of 8 bytes:
 ///   O float[rows][padded head_dim] | scores float[tile][block] | query pointer [rows] |
 ///   M float[rows] | L float[rows]
@@ -39,10 +67,13 @@ static inline constexpr int64_t l4_attention_state_bytes(int64_t rows, int64_t h
 }
 
 /// Scratch of paged attention over `rows` query rows (tokens x heads), in 64 byte multiples:
-///   state | position int64[rows] | query bfloat16 [rows][padded head_dim]
+///   state | position int64[rows] | border int64[rows] | what earlier parts gave:
+///   O float[rows][padded head_dim] | M float[rows] | L float[rows] |
+///   query bfloat16 [rows][padded head_dim]
 static inline constexpr int64_t l4_attention_scratch_bytes(int64_t rows, int64_t head_dim) {
-  const int64_t queries = rows * l4_padded_head(head_dim) * 2;
-  return (l4_attention_state_bytes(rows, head_dim) + rows * 8 + queries + 63) / 64 * 64;
+  const int64_t columns = l4_padded_head(head_dim);
+  const int64_t row = 8 + 8 + columns * 4 + 4 + 4 + columns * 2;
+  return (l4_attention_state_bytes(rows, head_dim) + rows * row + 63) / 64 * 64;
 }
 
 /// Scratch of unit and cross attention over `rows` query rows, in 64 byte multiples; one block of

@@ -23,6 +23,11 @@ constexpr AttentionFunction kAttention[] = {
 #include "compiler/microkernels/Table.def"
 };
 
+constexpr SplitAttentionFunction kSplitAttention[] = {
+#define L4_SPLIT_ATTENTION(symbol, kv_type) L4_CORE(symbol),
+#include "compiler/microkernels/Table.def"
+};
+
 constexpr UnitAttentionFunction kUnitAttention[] = {
 #define L4_UNIT_ATTENTION(symbol, row_type) L4_CORE(symbol),
 #include "compiler/microkernels/Table.def"
@@ -42,6 +47,6 @@ constexpr GroupFunction kGroup[] = {
 
 extern const NativeCores L4_CORE(kNativeCores);
 constexpr NativeCores L4_CORE(kNativeCores) = {
-    kLinear, kRows, kAttention, kUnitAttention, kCrossAttention[0], kGroup[0]};
+    kLinear, kRows, kAttention, kSplitAttention, kUnitAttention, kCrossAttention[0], kGroup[0]};
 
 } // namespace llama4::microkernels

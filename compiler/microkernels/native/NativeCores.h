@@ -15,6 +15,7 @@ namespace llama4::microkernels {
 using LinearFunction = void(*) L4_LINEAR_PARAMETERS;
 using RowFunction = void(*) L4_DECODE_ROW_PARAMETERS;
 using AttentionFunction = void(*) L4_ATTENTION_PARAMETERS;
+using SplitAttentionFunction = int32_t(*) L4_SPLIT_ATTENTION_PARAMETERS;
 using UnitAttentionFunction = void(*) L4_UNIT_ATTENTION_PARAMETERS;
 using CrossAttentionFunction = void(*) L4_CROSS_ATTENTION_PARAMETERS;
 using GroupFunction = void(*) L4_GROUP_PARAMETERS;
@@ -24,9 +25,10 @@ struct NativeCores {
   std::span<const LinearFunction> linear;
   std::span<const RowFunction> rows;
   std::span<const AttentionFunction> attention;
-  std::span<const UnitAttentionFunction> unitAttention; ///< by KvType
-  CrossAttentionFunction crossAttention;                ///< that of findCrossAttention()
-  GroupFunction group;                                  ///< that of groupCore()
+  std::span<const SplitAttentionFunction> splitAttention; ///< by KvType
+  std::span<const UnitAttentionFunction> unitAttention;   ///< by KvType
+  CrossAttentionFunction crossAttention;                  ///< that of findCrossAttention()
+  GroupFunction group;                                    ///< that of groupCore()
 
   LinearFunction find(Activation activation, Encoding encoding) const {
     const LinearCore *core = findLinear(activation, encoding);
@@ -49,6 +51,9 @@ struct NativeLevel {
 
 /// All levels, in the order of cpuLevels().
 std::span<const NativeLevel> nativeLevels();
+
+/// The level with AMX on a machine that has the rest of it: tile registers made of memory.
+const NativeLevel &emulatedTiles();
 
 } // namespace llama4::microkernels
 

@@ -9,6 +9,10 @@
 #if defined(__x86_64__)
 #include <cpuid.h>
 #endif
+#if defined(__linux__)
+#include <sys/syscall.h>
+#include <unistd.h>
+#endif
 
 namespace llama4 {
 
@@ -26,9 +30,16 @@ constexpr std::string_view v4VnniBf16Features[] = {
     "avx2",    "bmi",      "bmi2",     "f16c",     "fma",      "lzcnt",      "movbe",     "xsave",
     "avx512f", "avx512bw", "avx512cd", "avx512dq", "avx512vl", "avx512vnni", "avx512bf16"};
 
+constexpr std::string_view v4VnniBf16AmxFeatures[] = {
+    "cx16",       "sahf",       "popcnt",   "sse3",     "ssse3",    "sse4.1",   "sse4.2",
+    "avx",        "avx2",       "bmi",      "bmi2",     "f16c",     "fma",      "lzcnt",
+    "movbe",      "xsave",      "avx512f",  "avx512bw", "avx512cd", "avx512dq", "avx512vl",
+    "avx512vnni", "avx512bf16", "amx-tile", "amx-int8", "amx-bf16"};
+
 constexpr CpuLevel levels[] = {{"x86-64-v3", v3Features},
                                {"x86-64-v4+vnni", v4VnniFeatures},
-                               {"x86-64-v4+vnni+bf16", v4VnniBf16Features}};
+                               {"x86-64-v4+vnni+bf16", v4VnniBf16Features},
+                               {"x86-64-v4+vnni+bf16+amx", v4VnniBf16AmxFeatures}};
 
 enum Register : uint8_t { Eax, Ebx, Ecx, Edx };
 
@@ -106,6 +117,18 @@ std::array<uint32_t, 4> cpuidLeaf(uint32_t, uint32_t) { return {}; }
 uint32_t savedStates() { return 0; }
 #endif
 
+/// Linux gives tile registers to a process that asks for them, once, for all of its threads.
+bool tilesPermitted() {
+#if defined(__x86_64__) && defined(__linux__)
+  // ARCH_REQ_XCOMP_PERM and XFEATURE_XTILEDATA of the system's headers.
+  constexpr long requestPermission = 0x1023, tileData = 18;
+  static const bool permitted = syscall(SYS_arch_prctl, requestPermission, tileData) == 0;
+  return permitted;
+#else
+  return false;
+#endif
+}
+
 const CpuLevel *findLevel(std::string_view name) {
   for (const CpuLevel &level : levels)
     if (level.name == name)
@@ -128,7 +151,7 @@ bool cpuHas(std::string_view feature) {
   for (const FeatureBit &f : featureBits)
     if (f.name == feature)
       return (cpuidLeaf(f.leaf, f.subleaf)[f.reg] >> f.bit & 1) != 0 &&
-             (savedStates() & f.xcr0) == f.xcr0;
+             (savedStates() & f.xcr0) == f.xcr0 && (f.xcr0 != amxState || tilesPermitted());
   return false;
 }
 

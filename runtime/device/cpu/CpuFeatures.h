@@ -18,7 +18,8 @@
 namespace llama4 {
 
 /// True when the processor has the feature and the operating system saves its registers. False for
-/// names not known here.
+/// names not known here. For tile registers ("amx-...") the first call asks the system for the
+/// permission to use them, which then holds for all threads of the process; false if it refuses.
 bool cpuHas(std::string_view feature);
 
 /// A level of x86-64 and every feature it stands for.

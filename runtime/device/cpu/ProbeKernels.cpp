@@ -52,6 +52,8 @@ void *tileSink(const l4_dispatch *dispatch, uint32_t tile) {
 #define L4_VNNI __attribute__((target("avx512f,avx512bw,avx512vl,avx512dq,avx512vnni")))
 #define L4_BF16 __attribute__((target("avx512f,avx512bw,avx512vl,avx512dq,avx512bf16")))
 
+#define L4_AMX __attribute__((target("avx512f,amx-tile,amx-int8,amx-bf16")))
+
 /// Bytes that are asked for ahead: beyond what the processor's own prefetching covers, across the
 /// borders of small pages.
 constexpr size_t ahead = 4096;
@@ -123,6 +125,35 @@ L4_CHAINS(L4_V4, fma512, __m512, _mm512_setzero_ps(),
 
 #undef L4_CHAINS
 
+// Four chains of products of full tiles, as many as one panel times 64 tokens has.
+#define L4_TILE_CHAINS(name, instruction)                                                          \
+  L4_AMX void name(const l4_dispatch *dispatch, uint32_t begin, uint32_t end, void *) {            \
+    setTiles();                                                                                    \
+    for (uint32_t tile = begin; tile < end; ++tile)                                                \
+      for (int64_t step = 0; step < dispatch->constants[0]; ++step) {                              \
+        instruction(0, 4, 5);                                                                      \
+        instruction(1, 4, 5);                                                                      \
+        instruction(2, 4, 5);                                                                      \
+        instruction(3, 4, 5);                                                                      \
+      }                                                                                            \
+    _tile_release();                                                                               \
+  }
+
+/// Eight registers of 16 rows of 64 bytes, all zero.
+L4_AMX void setTiles() {
+  struct alignas(64) {
+    uint8_t palette = 1, rest[15] = {};
+    uint16_t rowBytes[16] = {64, 64, 64, 64, 64, 64, 64, 64};
+    uint8_t rows[16] = {16, 16, 16, 16, 16, 16, 16, 16};
+  } shapes;
+  _tile_loadconfig(&shapes);
+}
+
+L4_TILE_CHAINS(tileBytesProducts, _tile_dpbsud)
+L4_TILE_CHAINS(tilePairProducts, _tile_dpbf16ps)
+
+#undef L4_TILE_CHAINS
+
 #endif
 
 } // namespace
@@ -134,12 +165,16 @@ MemoryProbe memoryProbe(std::string_view level) {
 }
 
 MacProbe int8Probe(std::string_view level) {
+  if (levelHas(level, "amx-int8"))
+    return {"tdpbsud tmm", tileBytesProducts, 4 * 16 * 16 * 64};
   if (levelHas(level, "avx512vnni"))
     return {"vpdpbusd zmm", dpbusd512, chains * 64};
   return {"vpmaddubsw ymm", maddubs256, chains * 32};
 }
 
 MacProbe bfloat16Probe(std::string_view level) {
+  if (levelHas(level, "amx-bf16"))
+    return {"tdpbf16ps tmm", tilePairProducts, 4 * 16 * 16 * 32};
   if (levelHas(level, "avx512bf16"))
     return {"vdpbf16ps zmm", dpbf16Of512, chains * 32};
   return float32Probe(level);
