@@ -79,7 +79,7 @@ public:
   /// One line for logs: level, threads.
   virtual std::string describe() const = 0;
 
-  /// Memory for arenas, step buffers and KV pools. Errors: OutOfMemory.
+  /// Memory for arenas, step buffers and KV pools, all zero. Errors: OutOfMemory.
   virtual Result<std::unique_ptr<DeviceBuffer>> allocate(uint64_t bytes) = 0;
   /// Makes read-only host bytes visible to kernels, in place where the device can read them there;
   /// they must outlive the buffer.

@@ -13,6 +13,8 @@ import unittest
 try:
     import numpy as np
     from safetensors.numpy import load_file, save_file
+
+    from tensors import write_safetensors
 except ImportError as missing:
     print(f"skipped: {missing}")
     sys.exit(77)
@@ -68,19 +70,6 @@ def to_fp8(values):
     index = np.searchsorted(NUMBERS[ORDER], values / scale).clip(0, len(FINITE) - 1)
     chosen = FINITE[ORDER][index]
     return chosen, scale, NUMBERS[ORDER][index] * scale
-
-
-def write_safetensors(path, tensors):
-    """A file of (type name, array) by name; the package knows no FP8 arrays."""
-    header, offset, data = {}, 0, []
-    for name, (dtype, values) in tensors.items():
-        raw = np.ascontiguousarray(values).tobytes()
-        header[name] = {"dtype": dtype, "shape": list(values.shape),
-                        "data_offsets": [offset, offset + len(raw)]}
-        offset += len(raw)
-        data.append(raw)
-    text = json.dumps(header).encode()
-    path.write_bytes(len(text).to_bytes(8, "little") + text + b"".join(data))
 
 
 def run(tool, *arguments):

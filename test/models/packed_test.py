@@ -17,6 +17,8 @@ import unittest
 try:
     import numpy as np
     from safetensors.numpy import load_file, save_file
+
+    from tensors import write_safetensors
 except ImportError as missing:
     print(f"skipped: {missing}")
     sys.exit(77)
@@ -105,19 +107,6 @@ def quantization(groups, ignore=("lm_head",)):
     return {"quant_method": "compressed-tensors", "format": "pack-quantized",
             "config_groups": {f"group_{i}": group_of(*group) for i, group in enumerate(groups)},
             "ignore": list(ignore), "kv_cache_scheme": None, "quantization_status": "compressed"}
-
-
-def write_safetensors(path, tensors):
-    """A file of (type name, array) by name; the package knows no bfloat16 arrays."""
-    header, offset, data = {}, 0, []
-    for name, (dtype, values) in tensors.items():
-        raw = np.ascontiguousarray(values).tobytes()
-        header[name] = {"dtype": dtype, "shape": list(values.shape),
-                        "data_offsets": [offset, offset + len(raw)]}
-        offset += len(raw)
-        data.append(raw)
-    text = json.dumps(header).encode()
-    path.write_bytes(len(text).to_bytes(8, "little") + text + b"".join(data))
 
 
 def run(tool, *arguments, code=0):
