@@ -140,70 +140,76 @@ Expected expectTiles(const float *x, const Source &w, int64_t k) {
   return expected;
 }
 
+/// The dot product of a row's int8 with quants, columns [first, first + count).
+int dotOf(const std::byte *row, const Source &w, int64_t first, int64_t count) {
+  int dot = 0;
+  for (int64_t i = first; i < first + count; ++i)
+    dot += w.quant(i) * static_cast<int8_t>(row[i]);
+  return dot;
+}
+
+/// A sum in double precision, and that of the magnitudes for its tolerance.
+struct ExactSum {
+  double sum = 0, magnitude = 0;
+  void add(double product) {
+    sum += product;
+    magnitude += std::fabs(product);
+  }
+  Expected expected(float contract, int64_t roundings) const {
+    return {contract, sum, magnitude * static_cast<double>(roundings) * 0x1p-24};
+  }
+};
+
 Expected expectQ8(const std::byte *row, const Source &w, int64_t k) {
   const int64_t blocks = k / 32;
   float y = 0;
-  double exact = 0, magnitude = 0;
+  ExactSum exact;
   for (int64_t b = 0; b < blocks; ++b) {
     const float scale = fieldFloat(row + blocks * 32 + b * 12);
     const float scaledSum = fieldFloat(row + blocks * 32 + b * 12 + 4);
-    int dot = 0;
-    for (int64_t i = b * 32; i < b * 32 + 32; ++i)
-      dot += w.quant(i) * static_cast<int8_t>(row[i]);
+    const int dot = dotOf(row, w, b * 32, 32);
     y = std::fma(w.d(b * 32) * scale, static_cast<float>(dot), y);
-    const double product = static_cast<double>(w.d(b * 32)) * scale * dot;
-    exact += product;
-    magnitude += std::fabs(product);
+    exact.add(static_cast<double>(w.d(b * 32)) * scale * dot);
     if (w.hasMinimum()) {
       y = std::fma(w.m(b * 32), scaledSum, y);
-      const double product = static_cast<double>(w.m(b * 32)) * scaledSum;
-      exact += product;
-      magnitude += std::fabs(product);
+      exact.add(static_cast<double>(w.m(b * 32)) * scaledSum);
     }
   }
-  return {y, exact, magnitude * static_cast<double>(3 * blocks + 2) * 0x1p-24};
+  return exact.expected(y, 3 * blocks + 2);
 }
 
 Expected expectWide(const std::byte *row, const Source &w, int64_t k) {
   const int64_t groups = k / 128;
   float y = 0;
-  double exact = 0, magnitude = 0;
+  ExactSum exact;
   for (int64_t g = 0; g < groups; ++g) {
-    int dot = 0;
-    for (int64_t i = g * 128; i < g * 128 + 128; ++i)
-      dot += w.quant(i) * static_cast<int8_t>(row[i]);
     const float scale = fieldFloat(row + groups * 128 + g * 16);
+    const int dot = dotOf(row, w, g * 128, 128);
     y = std::fma(w.d(g * 128) * scale, static_cast<float>(dot), y);
-    const double product = static_cast<double>(w.d(g * 128)) * scale * dot;
-    exact += product;
-    magnitude += std::fabs(product);
+    exact.add(static_cast<double>(w.d(g * 128)) * scale * dot);
   }
-  return {y, exact, magnitude * static_cast<double>(2 * groups + 2) * 0x1p-24};
+  return exact.expected(y, 2 * groups + 2);
 }
 
 /// Encodings in superblocks, half of one at a time.
 Expected expectSuper(const std::byte *row, const Source &w, int64_t k) {
   const int64_t groups = k / 128;
   float y = 0;
-  double exact = 0, magnitude = 0;
+  ExactSum exact;
   for (int64_t g = 0; g < groups; ++g) {
     const float scale = fieldFloat(row + groups * 128 + g * 16);
     float scaled = 0;
     int minima = 0;
     for (int64_t first = g * 128; first < g * 128 + 128; first += w.scaleColumns()) {
-      int dot = 0, sum = 0;
-      for (int64_t i = first; i < first + w.scaleColumns(); ++i) {
-        const int x = static_cast<int8_t>(row[i]);
-        dot += w.quant(i) * x;
-        sum += x;
-      }
+      const int dot = dotOf(row, w, first, w.scaleColumns());
+      int sum = 0;
+      for (int64_t i = first; i < first + w.scaleColumns(); ++i)
+        sum += static_cast<int8_t>(row[i]);
       const Source::Small small = w.small(first);
       scaled = std::fma(small.scale, static_cast<float>(dot), scaled);
       minima += static_cast<int>(small.minimum) * sum;
-      const double product = static_cast<double>(small.d) * small.scale * dot * scale;
-      const double minimum = static_cast<double>(small.dmin) * small.minimum * sum * scale;
-      exact += product - minimum;
-      magnitude += std::fabs(product) + std::fabs(minimum);
+      exact.add(static_cast<double>(small.d) * small.scale * dot * scale);
+      exact.add(-static_cast<double>(small.dmin) * small.minimum * sum * scale);
     }
     const Source::Small small = w.small(g * 128);
     float value = small.d * scaled;
@@ -211,7 +217,7 @@ Expected expectSuper(const std::byte *row, const Source &w, int64_t k) {
       value = std::fma(-small.dmin, static_cast<float>(minima), value);
     y = std::fma(scale, value, y);
   }
-  return {y, exact, magnitude * static_cast<double>(3 * groups + 10) * 0x1p-24};
+  return exact.expected(y, 3 * groups + 10);
 }
 
 /// One weight, activation rows, and what must come out.
