@@ -72,6 +72,26 @@ func.func @main(%x: tensor<?x128xf32>) -> (tensor<?x32xf32>, tensor<?x32xf32>) a
 }
 
 // -----
+// ===== Superblocks apply their small scales to whole numbers: the same rows, in one form =====
+// CHECK-LABEL: module attributes {lm.options = {compute = "bfloat16", encoding = "q4_k", encoding_for
+module attributes {lm.options = {compute = "bfloat16", encoding = "q4_k", encoding_for = [["b", "q6_k"]]}} {
+lm.param @a : tensor<32x256xbf16> from #lm.source<"a">
+lm.param @b : tensor<32x256xbf16> from #lm.source<"b">
+// CHECK-LABEL: func.func @main
+func.func @main(%x: tensor<?x256xf32>) -> (tensor<?x32xf32>, tensor<?x32xf32>) attributes {lm.entry = #lm.entry<"T", bound = 8>} {
+  %a = lm.load_param @a : tensor<32x256xbf16>
+  %b = lm.load_param @b : tensor<32x256xbf16>
+  // CHECK-NOT: q8_32
+  // CHECK: lm.linear {{.*}} : tensor<?x256x!lm.block<q8_128>>, tensor<32x256x!lm.block<q4_k>>
+  %0 = lm.linear %x, %a : tensor<?x256xf32>, tensor<32x256xbf16> -> tensor<?x32xf32>
+  // CHECK-NOT: q8_32
+  // CHECK: lm.linear {{.*}} : tensor<?x256x!lm.block<q8_128>>, tensor<32x256x!lm.block<q6_k>>
+  %1 = lm.linear %x, %b : tensor<?x256xf32>, tensor<32x256xbf16> -> tensor<?x32xf32>
+  return %0, %1 : tensor<?x32xf32>, tensor<?x32xf32>
+}
+}
+
+// -----
 // ===== An encoding that is asked for, and the width that forbids it =====
 // CHECK-LABEL: module attributes {lm.options = {compute = "bfloat16", encoding = "q8_0"}}
 module attributes {lm.options = {compute = "bfloat16", encoding = "q8_0"}} {
